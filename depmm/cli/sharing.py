@@ -30,3 +30,31 @@ def export(
 
     for line in export_run(run, out, fold, seed).describe():
         echo(line)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="folder of depmm export")],
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="owner/name on the hub")],
+    public: Annotated[
+        bool, typer.Option("--public", help="the repository is public; default: private")
+    ] = False,
+) -> None:
+    """Upload an exported folder, unchanged since its export, to the Hugging Face Hub."""
+    from depmm.sharing.hub import push_to_hub
+
+    echo(f"{repository} at revision {push_to_hub(folder, repository, public)}")
+
+
+@app.command()
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="owner/name on the hub")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="new or empty folder")],
+    revision: Annotated[
+        str | None, typer.Option(help="commit, 40 hexadecimal digits; the message names it")
+    ] = None,
+) -> None:
+    """Download an exported run from the Hugging Face Hub, and check its files."""
+    from depmm.sharing.hub import download_run
+
+    echo(str(download_run(repository, revision, folder)))

@@ -61,6 +61,7 @@ from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
 from depmm.runs.step_reference import StepReference
 from depmm.shards import Shard
+from depmm.sharing.hub import find_run
 from depmm.store.derived_streams import track_of
 from depmm.store.errors import writing
 from depmm.store.extract import extract
@@ -104,6 +105,34 @@ class Predictor:
         overrides: Iterable[str] | None = None,
     ) -> None:
         self.trained_run = read_trained_run(Path(run), device, overrides)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: Path | str, revision: str | None = None, device: str | None = None
+    ) -> "Predictor":
+        """Load a run, or an exported one from the Hugging Face Hub.
+
+        Parameters
+        ----------
+        name : Path or str
+            Local folder, or ``owner/name`` of a repository.
+        revision : str, optional
+            Commit of the repository, 40 hexadecimal digits; required for a repository.
+        device : str, optional
+            As in the constructor.
+
+        Returns
+        -------
+        Predictor
+            The predictor.
+
+        Raises
+        ------
+        SharingError
+            If the download fails, ``revision`` is not a commit, or a file does not match the
+            checksums of the export.
+        """
+        return cls(find_run(name, revision), device)
 
     def predict(
         self,

@@ -37,13 +37,15 @@ def seal_folder(folder: Path) -> None:
     write_text(folder / SUMS_FILE, "".join(lines))
 
 
-def check_sealed(folder: Path) -> list[str]:
+def check_sealed(folder: Path, links: bool = False) -> list[str]:
     """Check that a folder contains exactly the files of an export, unchanged.
 
     Parameters
     ----------
     folder : Path
         The exported folder.
+    links : bool, default False
+        Whether files may be links, as in the cache of a hub.
 
     Returns
     -------
@@ -59,10 +61,10 @@ def check_sealed(folder: Path) -> list[str]:
         raise SharingError(
             f"{folder} is not an exported folder: it has no {RECORD}.", file=folder, remedy=_AGAIN
         )
-    return sorted(_check(folder, ""))
+    return sorted(_check(folder, "", links))
 
 
-def _check(folder: Path, prefix: str) -> list[str]:
+def _check(folder: Path, prefix: str, links: bool) -> list[str]:
     listed = {}
     for line in (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines():
         digest, _, name = line.partition("  ")
@@ -73,12 +75,12 @@ def _check(folder: Path, prefix: str) -> list[str]:
             continue
         key = f"{path.name}/{SUMS_FILE}" if path.is_dir() else path.name
         expected = listed.pop(key, None)
-        if path.is_symlink() or expected is None:
+        if expected is None or (path.is_symlink() and (path.is_dir() or not links)):
             raise _not_exported(path, "was not written by the export")
         if path.is_dir():
             if not (path / SUMS_FILE).is_file() or _hash(path / SUMS_FILE) != expected:
                 raise _not_exported(path / SUMS_FILE, "was changed after the export")
-            names += _check(path, f"{prefix}{path.name}/")
+            names += _check(path, f"{prefix}{path.name}/", links)
             continue
         if path.suffix not in SUFFIXES:
             raise _not_exported(path, "is of a format that an export never contains")
