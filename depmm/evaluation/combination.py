@@ -56,7 +56,8 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
 
     Where a run has no validation rows in a fold, those of the other runs are left out: a threshold
     that is chosen on the logits of one run does not hold for a sum. The threshold of the
-    combination is then 0.5. A column ``threshold`` of a table does not hold for a sum either.
+    combination is then 0.5. A column ``threshold`` of a table does not hold for a sum either. A
+    table without split, fold and seed is combined with every fold and seed of the first run.
 
     Parameters
     ----------
@@ -84,8 +85,9 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
             "A combination needs two or more runs.", setting="runs", remedy="Give another run."
         )
     aligned = align_tables(tables)
-    checked = {name: check_predictions(table) for name, table in aligned.tables.items()}
     notes = [f"{name}: {note}" for name, found in aligned.notes.items() for note in found]
+    tables = _take_folds(aligned.tables, notes)
+    checked = {name: check_predictions(table) for name, table in tables.items()}
     first, *others = checked
     columns = {name: _find_predicted(name, table) for name, table in checked.items()}
     for name in others:
@@ -120,6 +122,32 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     result = check_predictions(joined.reset_index()[kept])
     lacking = {name: int(values[name].isna().sum()) for name in checked}
     return Combination(result, lacking, clipped, notes)
+
+
+def _take_folds(tables: Mapping[str, pd.DataFrame], notes: list[str]) -> dict[str, pd.DataFrame]:
+    """Give tables without split, fold and seed those of the first run that has them.
+
+    Such a table has one prediction per tested session, which is combined with each seed.
+    """
+    names = ["split", "fold", "seed"]
+    known = [n for n, table in tables.items() if {*SESSION_KEY, *names} <= set(table)]
+    if not known:
+        return dict(tables)
+    run = tables[known[0]]
+    tested = run.loc[run["split"] == "test", [*SESSION_KEY, *names]].drop_duplicates()
+    completed = {}
+    for name, table in tables.items():
+        if not set(names) & set(table) and set(SESSION_KEY) <= set(table):
+            joined = table.merge(tested, on=SESSION_KEY)
+            n_models = len(tested[["fold", "seed"]].drop_duplicates())
+            n_left_out = len(table) - len(joined[SESSION_KEY].drop_duplicates())
+            notes.append(
+                f"{name}: fold and seed of each session are taken from {known[0]}, with "
+                f"{n_models} models; {n_left_out} sessions that it does not test are left out."
+            )
+            table = joined
+        completed[name] = table
+    return completed
 
 
 def _leave_out_validation(checked: dict[str, pd.DataFrame]) -> list[str]:

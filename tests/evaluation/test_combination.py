@@ -82,6 +82,22 @@ def test_severities_are_averaged():
     assert "y_prob" not in combined or combined["y_prob"].isna().all()
 
 
+def test_a_table_without_folds_is_combined_with_every_fold_and_seed():
+    run = pd.concat(
+        [
+            AUDIO.assign(corpus="c", seed=seed, fold=0, y_prob=AUDIO["y_prob"] * (1 - seed / 2))
+            for seed in (0, 1)
+        ]
+    )
+    theirs = FACE.iloc[4:].drop(columns="split")
+    combined = combine_predictions({"run": run, "theirs": theirs})
+    rows = combined.predictions.query("subject == 'p5'").set_index("seed")["y_prob"]
+    for seed, p in ((0, 0.9), (1, 0.45)):
+        odds = (p / (1 - p)) * (0.3 / 0.7)
+        assert rows[seed] == pytest.approx(odds / (1 + odds))
+    assert any("with 2 models" in note for note in combined.notes)
+
+
 def test_each_fold_and_seed_is_combined_with_its_own():
     def repeat(first):
         folds = [

@@ -122,6 +122,7 @@ def html_page(tables: Sequence[Table], title: str) -> str:
         HTML.
     """
     head = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    head += '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     # on a narrow screen, a wide table scrolls instead of the page
     body = "\n".join(f'<div style="overflow-x:auto">\n{t.html()}</div>' for t in tables)
     return f"{head}<title>{escape(title)}</title>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
@@ -252,7 +253,9 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
         n_trainings = str(content["bootstrap"]["n_trainings"])
         rows.append([*row, n_trainings, *_cost_cells(content["cost"])])
     first = next(iter(contents.values()))
-    mean = "" if "mean over" in _sample(first) else " Metrics are means over the seeds of a run."
+    seeded = any(content["bootstrap"]["n_trainings"] > 1 for content in contents.values())
+    several = seeded and "mean over" not in _sample(first)
+    mean = " Metrics are means over the seeds of a run." if several else ""
     caption = (
         f"{_sample(first)}{mean} {_method(first['bootstrap'])} Parameters of one network; seconds "
         "of one training on the machine that trained it."
