@@ -45,6 +45,8 @@ class FileRoles:
     left_out : dict of int to Counter
         Index of a pattern under ``recordings`` -> number of its files that each field and value
         excludes.
+    left_out_examples : dict of int to str
+        Index of a pattern under ``recordings`` -> the first of its files that is left out.
     """
 
     recordings: list[RecordingFile] = field(default_factory=list)
@@ -55,6 +57,7 @@ class FileRoles:
     hidden: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     left_out: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)
+    left_out_examples: dict[int, str] = field(default_factory=dict)
 
 
 def find_files(spec: Spec, root: Path) -> FileRoles:
@@ -221,5 +224,6 @@ def _match_recording(
         else:
             roles.excluded.append((path, f"keep/drop of {entry.pattern}"))
             roles.left_out.setdefault(index, Counter())[excluded] += 1
+            roles.left_out_examples.setdefault(index, path)
         return True
     return False

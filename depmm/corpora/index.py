@@ -14,6 +14,7 @@ import pandas as pd
 from depmm.config import TRACKS
 from depmm.corpora.assemble import Duration, ManifestRows, build_rows
 from depmm.corpora.errors import ManifestError
+from depmm.corpora.field_resolution import resolve_fields
 from depmm.corpora.file_roles import FileRoles, find_files
 from depmm.corpora.index_log import IndexLog, count_left_out
 from depmm.corpora.index_report import (
@@ -24,12 +25,14 @@ from depmm.corpora.index_report import (
     separate_unrelated_folders,
 )
 from depmm.corpora.manifest import Manifest, build_manifest
-from depmm.corpora.recording_files import group_files, resolve_fields
+from depmm.corpora.near_misses import NearMiss, find_near_misses
+from depmm.corpora.recording_files import RecordingFile, group_files
 from depmm.corpora.spec_layout import collect_facts
 from depmm.corpora.spec_schema import RecordingPattern, Spec, StepTable, Table
 from depmm.corpora.tables.joined_table import JoinedTable
 from depmm.corpora.tables.tables import read_table
 from depmm.corpora.word_lists import fill_valence, read_words
+from depmm.schemas.manifest import STEP_KEY
 
 
 def index_corpus(
@@ -110,7 +113,7 @@ def index_corpus(
         pd.DataFrame(rows.features),
         {spec.name: collect_facts(spec)},
     )
-    left_out = _count_left_out(spec, roles, joined_tables, rows)
+    left_out = _count_left_out(spec, roles, joined_tables, rows, recordings)
     return manifest, _report(spec, roles, missing, superseded, manifest, log, left_out)
 
 
@@ -124,7 +127,11 @@ def _read_table(
 
 
 def _count_left_out(
-    spec: Spec, roles: FileRoles, tables: list[JoinedTable], rows: ManifestRows
+    spec: Spec,
+    roles: FileRoles,
+    tables: list[JoinedTable],
+    rows: ManifestRows,
+    recordings: list[RecordingFile],
 ) -> Iterator[LeftOut]:
     """Yield how many files, rows and steps the rules of the spec leave out."""
     n_files = Counter(file.entry for file in roles.recordings)
@@ -132,7 +139,14 @@ def _count_left_out(
         values = roles.left_out.get(index, Counter())
         n_total = n_files[index] + values.total()
         yield from count_left_out(
-            entry.pattern, "files", n_total, values, entry.keep, entry.drop, {}
+            entry.pattern,
+            "files",
+            n_total,
+            values,
+            entry.keep,
+            entry.drop,
+            {},
+            roles.left_out_examples.get(index, ""),
         )
     for joined in tables:
         table = joined.table
@@ -145,19 +159,57 @@ def _count_left_out(
             table.keep,
             table.drop,
             joined.kept,
+            joined.left_out_example,
         )
+    yield from _count_unknown_codes(spec, recordings)
     if n_excluded := rows.reasons.total():
         reasons = dict(rows.reasons.most_common())
-        yield LeftOut("times of the steps", "steps", len(rows.steps), n_excluded, reasons)
+        path, what = rows.excluded[0]
+        example = f"{path}: {what}"
+        yield LeftOut(
+            "times of the steps", "steps", len(rows.steps), n_excluded, reasons, (), example
+        )
+
+
+def _count_unknown_codes(spec: Spec, recordings: list[RecordingFile]) -> Iterator[LeftOut]:
+    """Yield how many recordings have a code that means unknown."""
+    for name, rule in spec.codes.items():
+        of = rule.of or name
+        if of == name or not any(value is None for value in rule.names.values()):
+            continue
+        coded = [recording for recording in recordings if recording.fields.get(of) is not None]
+        null = [item for item in coded if rule.names.get(str(item.fields[of]), "") is None]
+        if null:
+            values = Counter(f"{of} {str(item.fields[of])[:80]!r}" for item in null)
+            yield LeftOut(
+                f"codes.{name} (null is unknown)",
+                "values",
+                len(coded) - len(null),
+                len(null),
+                dict(values.most_common()),
+                (),
+                null[0].path,
+            )
+
+
+def _find_near_misses(spec: Spec, roles: FileRoles) -> tuple[NearMiss, ...]:
+    """Compare unmatched files with the patterns; a table without files also with ignored ones."""
+    ignored = roles.ignored if any(not paths for paths in roles.tables.values()) else []
+    found = find_near_misses(spec, [*roles.unmatched, *ignored])
+    matched = {text for text, paths in roles.tables.items() if paths}
+    return tuple(
+        miss for miss in found if miss.example not in set(ignored) or miss.pattern not in matched
+    )
 
 
 def _no_recording_error(spec: Spec, root: Path, roles: FileRoles) -> ManifestError:
     others = [*roles.unmatched, *(path for path, _ in roles.excluded)]
     examples = f", for example {', '.join(others[:3])}" if others else ""
     patterns = " or ".join(entry.pattern for entry in spec.recordings)
+    near = "".join(f" {miss}." for miss in find_near_misses(spec, roles.unmatched)[:3])
     return ManifestError(
         f"{root}: none of {len(others)} files is a recording of {spec.name}{examples}. Expected "
-        f"{patterns}: use the folder above them, or correct the spec's patterns.",
+        f"{patterns}: use the folder above them, or correct the spec's patterns.{near}",
         file=root,
         setting="recordings",
     )
@@ -198,6 +250,7 @@ def _report(
         failures=tuple(log.failures),
         missing=tuple(missing),
         left_out=tuple(left_out),
+        near_misses=_find_near_misses(spec, roles),
         unused=tuple(unused),
         unrelated_folders=unrelated_folders,
         superseded=tuple(superseded),
@@ -209,7 +262,14 @@ def _report(
 
 
 def _count(manifest: Manifest) -> dict[str, int]:
-    label, steps = manifest.sessions["label"], manifest.steps
+    label, steps, features = manifest.sessions["label"], manifest.steps, manifest.features
+    with_any = {}
+    for modality in sorted(features["modality"].unique()):
+        keys = pd.MultiIndex.from_frame(features.loc[features["modality"] == modality, STEP_KEY])
+        present = pd.MultiIndex.from_frame(steps[STEP_KEY]).isin(keys)
+        if modality in TRACKS:
+            present = present | steps[modality].notna().to_numpy()
+        with_any[f"steps_with_any_{modality}"] = int(present.sum())
     return {
         "subjects": manifest.sessions["subject"].nunique(),
         "sessions": len(manifest.sessions),
@@ -219,6 +279,7 @@ def _count(manifest: Manifest) -> dict[str, int]:
         "unlabelled": int(label.isna().sum()),
         "scores": int(manifest.sessions["score"].notna().sum()),
         **{f"steps_with_{name}": int(steps[name].notna().sum()) for name in TRACKS},
+        **with_any,
         **{
             f"steps_with_{name}_features": int(count)
             for name, count in manifest.features["name"].value_counts(sort=False).items()

@@ -47,8 +47,23 @@ class IndexLog:
         ManifestError
             ``error``, if its file is not one of ``own_files``.
         """
-        if error.file is None or str(error.file) not in self.own_files:
+        if not self.is_own(error):
             raise error
+
+    def is_own(self, error: ManifestError) -> bool:
+        """Check that an error concerns the sessions of one file.
+
+        Parameters
+        ----------
+        error : ManifestError
+            The error.
+
+        Returns
+        -------
+        bool
+            Whether its file is one of ``own_files``.
+        """
+        return error.file is not None and str(error.file) in self.own_files
 
     def combined_error(self, root: Path) -> ManifestError:
         """Build the error of a corpus of which no session can be used.
@@ -129,6 +144,7 @@ def count_left_out(
     keep: Mapping[str, list[str]],
     drop: Mapping[str, list[str]],
     used: Mapping[str, set[str]],
+    example: str = "",
 ) -> Iterator[LeftOut]:
     """Count what ``keep`` and ``drop`` exclude, per value.
 
@@ -146,6 +162,8 @@ def count_left_out(
         The rules.
     used : mapping of str to set of str
         Column under ``drop`` -> values that are used.
+    example : str, optional
+        A file, or file and line, that is left out.
 
     Yields
     ------
@@ -162,7 +180,7 @@ def count_left_out(
     hints += [_hint(name, value, drop[name], "drop") for name in used for value in used[name]]
     hints = sorted(set(filter(None, hints)))[:_MAX_VALUES]
     if n_left_out or hints:
-        yield LeftOut(source, unit, n_total - n_left_out, n_left_out, values, tuple(hints))
+        yield LeftOut(source, unit, n_total - n_left_out, n_left_out, values, tuple(hints), example)
 
 
 def _hint(name: str, value: str, listed: list[str], rule: str) -> str:

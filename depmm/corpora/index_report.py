@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
 from depmm.corpora.errors import ManifestError
+from depmm.corpora.near_misses import NearMiss
 
 _MAX_LISTED = 10  # entries of a list in the summary; the JSON contains all of them
 _VALUES = re.compile(r"'[^']*'|[0-9]+")
@@ -77,7 +78,7 @@ class LeftOut:
     ----------
     source : str
         Pattern or table.
-    unit : {"files", "rows", "steps"}
+    unit : {"files", "rows", "steps", "values"}
         What is counted.
     kept, left_out : int
         Number of units that are used, and that are not.
@@ -85,6 +86,8 @@ class LeftOut:
         Field and value, or another reason -> number of units that are left out, largest first.
     hints : tuple of str
         Values that differ from a kept value only in case or blanks.
+    example : str
+        A file, or file and line, that is left out.
     """
 
     source: str
@@ -93,6 +96,7 @@ class LeftOut:
     left_out: int
     values: dict[str, int]
     hints: tuple[str, ...] = ()
+    example: str = ""
 
     def __str__(self) -> str:
         text = f"{self.source}: {self.kept} of {self.kept + self.left_out} {self.unit} kept"
@@ -101,6 +105,7 @@ class LeftOut:
             parts = [f"{value} ({count})" for value, count in shown]
             parts += ["..."] if len(self.values) > len(shown) else []
             text += f"; {self.left_out} left out: {', '.join(parts)}"
+            text += f", for example {self.example}" if self.example else ""
         return ". ".join([text, *self.hints[:_MAX_LISTED]]) + "."
 
 
@@ -143,6 +148,8 @@ class IndexReport:
         Files and rows that the spec requires and the folder does not contain.
     left_out : tuple of LeftOut
         Files, rows and steps that rules of the spec leave out, with their values.
+    near_misses : tuple of NearMiss
+        Patterns that further files would match but for case, extension, blanks or hyphens.
     unused : tuple of str
         Files that no pattern matches, in folders of the corpus.
     unrelated_folders : dict of str to int
@@ -165,6 +172,7 @@ class IndexReport:
     failures: tuple[IndexFailure, ...]
     missing: tuple[Missing, ...]
     left_out: tuple[LeftOut, ...]
+    near_misses: tuple[NearMiss, ...]
     unused: tuple[str, ...]
     unrelated_folders: dict[str, int]
     superseded: tuple[tuple[str, str], ...]
@@ -209,6 +217,7 @@ class IndexReport:
             content["left_out"] = tuple(
                 LeftOut(**{**item, "hints": tuple(item["hints"])}) for item in content["left_out"]
             )
+            content["near_misses"] = tuple(NearMiss(**item) for item in content["near_misses"])
             content["unused"] = tuple(content["unused"])
             for name in ("superseded", "excluded"):
                 content[name] = tuple((path, reason) for path, reason in content[name])
@@ -226,10 +235,16 @@ class IndexReport:
             f"{counts['steps']} steps ({counts['steps_with_audio']} with audio, "
             f"{counts['steps_with_face']} with face)",
             *[
+                f"modality {name.removeprefix('steps_with_any_')}: {n_steps} of {counts['steps']} "
+                "steps, features included"
+                for name, n_steps in counts.items()
+                if name.startswith("steps_with_any_")
+            ],
+            *[
                 f"features: {name.removeprefix('steps_with_').removesuffix('_features')} of "
                 f"{n_steps} steps"
                 for name, n_steps in counts.items()
-                if name.endswith("_features")
+                if name.endswith("_features") and not name.startswith("steps_with_any_")
             ],
             f"labels: {counts['positive']} positive, {counts['negative']} negative, "
             f"{counts['unlabelled']} sessions without label; {counts['scores']} with a score",
@@ -246,6 +261,7 @@ class IndexReport:
             lines += ["  ... index.json has all of them"] if len(listed) > _MAX_LISTED else []
         lines += _list_entries("missing", list(map(str, self.missing)))
         lines += _list_entries("left out by the spec", list(map(str, self.left_out)))
+        lines += _list_entries("near misses", list(map(str, self.near_misses)))
         lines += _list_entries("unused files", self.unused)
         lines += _list_entries(
             "superseded", [f"{path} by {other}" for path, other in self.superseded]

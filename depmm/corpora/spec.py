@@ -19,12 +19,14 @@ from depmm.corpora.spec_schema import (
     ExcludedInterval,
     InstrumentDefinition,
     Label,
+    Nearest,
     RecordingPattern,
     Simulation,
     Spec,
     Steps,
     StepTable,
     Table,
+    Visits,
 )
 from depmm.corpora.strict_yaml import Problem, parse_yaml
 from depmm.corpora.tables.table_files import normalize
@@ -277,10 +279,12 @@ def _known_keys(location: Location) -> list[str]:
         "steps": Steps,
         "codes": Codes,
         "label": Label,
+        "visits": Visits,
         "simulate": Simulation,
         "related_corpora": RelatedCorpus,
     }
     subsections: dict[tuple[str, ...], type[Settings]] = {
+        ("tables", "nearest"): Nearest,
         ("steps", "table"): StepTable,
         ("label", "instrument"): InstrumentDefinition,
         ("steps", "windows"): Windows,

@@ -5,19 +5,18 @@ from typing import Any
 
 from depmm.config import TRACKS, StreamConfig
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.instruments import INSTRUMENTS, find_scale, short_name
+from depmm.corpora.label_rules import check_label
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import PatternError, compile_pattern, template_fields
+from depmm.corpora.spec_names import unknown_names
 from depmm.corpora.spec_schema import (
     FILE_FIELDS,
-    InstrumentDefinition,
-    Label,
+    VISIT_FIELD,
     Spec,
     Table,
     join_field,
 )
 from depmm.corpora.strict_yaml import Problem
-from depmm.errors import did_you_mean
 from depmm.files.limited_yaml import Location
 from depmm.schemas.manifest import SESSIONS, STEPS
 
@@ -44,6 +43,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
     if syntax:
         return
     table_fields = {name for table in spec.tables for name in table.fields}
+    table_fields |= {VISIT_FIELD} if spec.visits else set()
     step_fields = set(spec.steps.table.fields) if spec.steps.table else set()
     entry_fields = [
         {*FILE_FIELDS, *compile_pattern(entry.pattern).fields, *entry.fields}
@@ -54,16 +54,17 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
     known = untranslated | set(spec.codes)
     for index, fields in enumerate(entry_fields):
         yield from _check_recordings(spec, index, fields, table_fields | set(spec.codes))
-    yield from _unknown(("columns",), spec.columns, known, "the spec")
+    yield from unknown_names(("columns",), spec.columns, known, "the spec")
     if reserved := set(spec.columns) & {*SESSIONS.names, *STEPS.names}:
         yield ("columns",), f"{sorted(reserved)} are columns of every manifest. Rename the field."
-    available = file_fields
+    available = file_fields | ({VISIT_FIELD} if spec.visits else set())
+    yield from _check_visits(spec, untranslated)
     for index, table in enumerate(spec.tables):
         yield from _check_table(table, ("tables", index), available)
         available = available | set(table.fields)
     for name, value in spec.codes.items():
         sources = (known if value.of else untranslated) | step_fields
-        yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
+        yield from unknown_names(("codes", name), [value.of or name], sources, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)
     if spec.word_list is not None and "text" not in known | step_fields:
@@ -72,7 +73,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
             "no table defines the text of a step. Name its column as text: in a table's fields.",
         )
     if spec.label:
-        yield from _check_label(spec.label, known)
+        yield from check_label(spec.label, known)
     yield from _check_simulation(spec, untranslated | step_fields)
 
 
@@ -84,7 +85,7 @@ def _check_recordings(
     source = f"pattern {entry.pattern!r}"
     templates = [name for text in entry.fields.values() for name in template_fields(text)]
     for key, names in (("keep", [*entry.keep]), ("drop", [*entry.drop]), ("fields", templates)):
-        yield from _unknown(("recordings", index, key), names, fields, source)
+        yield from unknown_names(("recordings", index, key), names, fields, source)
     known = fields | further
     for key, text in (("subject", spec.subject), ("session", spec.session)):
         for name in template_fields(text):
@@ -94,7 +95,7 @@ def _check_recordings(
                     f"{entry.pattern!r} has no {{{name}}}, which {key}: {text!r} needs. Add it "
                     "to the pattern, to fields: or to a table's fields.",
                 )
-    yield from _unknown(("steps", "order"), spec.steps.order, known, source)
+    yield from unknown_names(("steps", "order"), spec.steps.order, known, source)
     for position, name in enumerate(entry.modalities):
         if entry.features is None and name not in TRACKS:
             yield (
@@ -145,6 +146,33 @@ def _check_syntax(spec: Spec) -> Iterator[Problem]:
             yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
 
 
+def _check_visits(spec: Spec, known: set[str]) -> Iterator[Problem]:
+    """Check the visits by date, and the tables that are joined by date."""
+    if spec.visits is not None:
+        yield from unknown_names(
+            ("visits", "date"), [spec.visits.date], known, "a pattern or table"
+        )
+        for index, entry in enumerate(spec.recordings):
+            if VISIT_FIELD in compile_pattern(entry.pattern).fields:
+                yield (
+                    ("recordings", index, "pattern"),
+                    "visits: numbers the visits by date. Rename {visit}, or remove visits:.",
+                )
+    for location, table in _locate_tables(spec):
+        if table.nearest is None:
+            continue
+        if spec.visits is None or location[0] == "steps":
+            yield (
+                (*location, "nearest"),
+                "rows are joined to visits by date. State visits: with the dates of the "
+                "recordings; a step table cannot be joined by date.",
+            )
+        if table.columns:
+            yield from unknown_names(
+                (*location, "nearest"), [table.nearest.column], {*table.columns}, "columns:"
+            )
+
+
 def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[Problem]:
     if (table.file is None) == (table.rows is None):
         yield location, "a table needs either file: or rows:. Give exactly one of them."
@@ -174,13 +202,15 @@ def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[
             f"{table.encoding!r} is not a text encoding. Write utf-8, utf-16, cp1252, gb18030, ...",
         )
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
-    yield from _unknown((*location, "join"), joined, known, "patterns and earlier tables")
+    yield from unknown_names((*location, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
         columns = {*table.columns, *(compile_pattern(table.file).fields if table.file else ())}
         for key in ("join", "keep", "drop", "integers", "other_turns"):
             names = list(getattr(table, key, ()))
-            yield from _unknown((*location, key), names, columns, "columns:")
-        yield from _unknown((*location, "fields"), list(table.fields.values()), columns, "columns:")
+            yield from unknown_names((*location, key), names, columns, "columns:")
+        yield from unknown_names(
+            (*location, "fields"), list(table.fields.values()), columns, "columns:"
+        )
 
 
 def _is_text_encoding(name: str) -> bool:
@@ -197,11 +227,11 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
     if unordered := set(steps.expected) - set(steps.order):
         yield ("steps", "expected"), f"{sorted(unordered)} are not in steps.order. Add them there."
     provided = [modality for entry in spec.recordings for modality in entry.modalities]
-    yield from _unknown(
+    yield from unknown_names(
         ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
     )
     for index, interval in enumerate(steps.excluded_intervals):
-        yield from _unknown(
+        yield from unknown_names(
             ("steps", "excluded_intervals", index, "when"), list(interval.when), known, "the spec"
         )
         if interval.start_s >= interval.end_s:
@@ -242,86 +272,22 @@ def _check_streams(spec: Spec) -> Iterator[Problem]:
                 f"{entry.features.name!r} is defined differently in an earlier entry. Use another "
                 "name.",
             )
-    yield from _unknown(
+    yield from unknown_names(
         ("required_features",), spec.required_features, set(streams), "any pattern's features:"
     )
-
-
-def _check_instrument(instrument: str | InstrumentDefinition) -> Iterator[Problem]:
-    """Check the name of an instrument, or the numbers of its definition."""
-    where: Location = ("label", "instrument")
-    if isinstance(instrument, str):
-        if instrument not in INSTRUMENTS:
-            yield (
-                where,
-                f"{instrument!r} is unknown. {did_you_mean(instrument, INSTRUMENTS)} Define "
-                "another instrument by {name:, minimum:, maximum:, cut_off:, bands:}.",
-            )
-        return
-    lowest, highest = instrument.minimum, instrument.maximum
-    if instrument.name in INSTRUMENTS:
-        yield (
-            (*where, "name"),
-            f"{instrument.name!r} is defined by depmm. Write instrument: {instrument.name}, or use "
-            "another name for another definition.",
-        )
-    if not lowest < highest:
-        yield (*where, "maximum"), f"{highest:g} is not above the minimum {lowest:g}. Correct one."
-    if instrument.cut_off is not None and not lowest < instrument.cut_off <= highest:
-        yield (
-            (*where, "cut_off"),
-            f"{instrument.cut_off:g} is not above {lowest:g} and at most {highest:g}. Correct it.",
-        )
-    edges = list(instrument.bands.values())
-    if edges and (edges != sorted(set(edges)) or edges[0] != lowest or edges[-1] > highest):
-        yield (
-            (*where, "bands"),
-            f"the bands begin at {', '.join(f'{edge:g}' for edge in edges)}. Give the lowest score "
-            f"of each, ascending, the first at the minimum {lowest:g}.",
-        )
-
-
-def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
-    problems = list(_check_instrument(label.instrument))
-    yield from problems
-    if problems:
-        return
-    scale, name = find_scale(label.instrument_text), short_name(label.instrument_text)
-    for key in ("score", "field", "original"):
-        if (field := getattr(label, key)) is not None:
-            yield from _unknown(("label", key), [field], known, "the spec")
-    if scale.lowest is None or scale.highest is None:
-        if label.score is not None or label.cut_off is not None:
-            yield ("label",), f"{name!r} has no scores. Drop score and cut_off."
-    elif label.cut_off is not None and not scale.lowest < label.cut_off <= scale.highest:
-        yield (
-            ("label", "cut_off"),
-            f"{label.cut_off:g} is outside the range of {name}, which is "
-            f"{scale.lowest:g} to {scale.highest:g}. Scores from the cut-off on are positive: "
-            f"choose one above {scale.lowest:g}.",
-        )
-    if label.score is None and label.field is None:
-        yield (
-            ("label",),
-            "the label has no source. Give score:, or field: with positive: and negative:.",
-        )
-    if (label.field is not None) != bool(label.positive and label.negative):
-        yield ("label",), "set all of field:, positive: and negative:, or none."
-    if both := set(label.positive) & set(label.negative):
-        yield ("label", "positive"), f"{sorted(both)} are in positive and negative. Keep one."
 
 
 def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
     """Check that every name in ``simulate`` occurs in the layout."""
     hints = spec.simulate
     captured = {name for table in spec.all_tables for name in _path_fields(table)}
-    yield from _unknown(
+    yield from unknown_names(
         ("simulate", "fields"), list(hints.fields), delivered | captured, "a pattern or table"
     )
     for name, values in hints.fields.items():
         if not values:
             yield ("simulate", "fields", name), "no value. Give at least one, or drop the field."
-    yield from _unknown(
+    yield from unknown_names(
         ("simulate", "values_by_label"), list(hints.values_by_label), delivered, "a table"
     )
     for name, values in hints.values_by_label.items():
@@ -340,38 +306,29 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
             )
     with_header = {stream.name for stream in streams if stream.format == "table" and stream.header}
     with_header |= {table.file for table in spec.all_tables if table.file and table.header}
-    yield from _unknown(
+    yield from unknown_names(
         ("simulate", "columns"), list(hints.columns), with_header, "a file with header"
     )
     arrays = {stream.name for stream in streams if stream.format != "table"}
-    yield from _unknown(("simulate", "shapes"), list(hints.shapes), arrays, "features in arrays")
-    yield from _unknown(
+    yield from unknown_names(
+        ("simulate", "shapes"), list(hints.shapes), arrays, "features in arrays"
+    )
+    yield from unknown_names(
         ("simulate", "rows_are_words"),
         hints.rows_are_words,
         {stream.name for stream in streams},
         "any pattern's features:",
     )
     tables = {stream.name for stream in streams if stream.format == "table"}
-    yield from _unknown(("simulate", "infinite"), hints.infinite, tables, "features in tables")
+    yield from unknown_names(("simulate", "infinite"), hints.infinite, tables, "features in tables")
     filtered = set(spec.steps.table.keep) if spec.steps.table else set()
-    yield from _unknown(
+    yield from unknown_names(
         ("simulate", "excluded_rows"), list(hints.excluded_rows), filtered, "steps.table.keep"
     )
 
 
 def _path_fields(table: Table) -> tuple[str, ...]:
     return compile_pattern(table.file).fields if table.file else ()
-
-
-def _unknown(
-    location: Location, names: list[str], known: set[str], source: str
-) -> Iterator[Problem]:
-    for name in names:
-        if name not in known:
-            yield (
-                location,
-                f"{name!r} is not defined by {source}. {did_you_mean(name, sorted(known))}",
-            )
 
 
 def _locate_tables(spec: Spec) -> Iterator[tuple[Location, Table]]:

@@ -16,6 +16,8 @@ FILE_FIELDS = {"path": "the path of the file", "stem": "the file name without ex
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # fields of a step table
 TIME_FORMS = ("seconds", "milliseconds", "clock")  # clock: h:mm:ss or m:ss
 TRUTH_FILE = "truth.json"  # written with a simulated corpus; ignored by indexing
+VISIT_FIELD = "visit"  # number of a visit by date
+NEAREST_FIELD = "nearest_date"  # date of a row that is joined by date
 OFFSET_FIELD = "offset_s"  # seconds that are added to the times in the step table of a recording
 
 
@@ -72,6 +74,23 @@ class RecordingPattern(Settings):
     drop: Choice = Field({}, description="field -> values; files with them are excluded and listed")
 
 
+class Visits(Settings):
+    """Visits by date: the field ``visit`` numbers the dates of a subject."""
+
+    date: FieldName = Field(description="field with the date of a recording")
+    format: str = Field("%Y-%m-%d", description="format of the date, as in Python's strptime")
+
+
+class Nearest(Settings):
+    """Join by date: a row belongs to the visit of its subject with the nearest date."""
+
+    column: str = Field(description="column with the date of the row")
+    format: str = Field("%Y-%m-%d", description="format of the date, as in Python's strptime")
+    within_days: int = Field(
+        ge=0, description="rows that are further from every visit are reported"
+    )
+
+
 class Table(Settings):
     """Delimited text, an Excel sheet or JSON objects, joined to the recordings on named fields."""
 
@@ -81,6 +100,7 @@ class Table(Settings):
     key: str | None = Field(None, description="json: objects by name; column of these names")
     join: dict[str, str] = Field(min_length=1, description="column -> field or template")
     fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
+    nearest: Nearest | None = Field(None, description="joins each row to the nearest visit")
     keep: Choice = Field({}, description="column -> values; other rows are not used")
     drop: Choice = Field({}, description="column -> values that are not used")
     required: bool = Field(True, description="whether a recording without a row is reported")
@@ -265,6 +285,7 @@ class Spec(Settings):
     recordings: list[RecordingPattern] = Field(min_length=1)
     subject: str = "{subject}"
     session: str
+    visits: Visits | None = Field(None, description="number the visits of a subject by date")
     columns: list[FieldName] = Field([], description="fields that become columns of the sessions")
     faces: Literal["aligned", "detect"] = "detect"
     required_modalities: list[Modality] = Field([], description="every step must have these")

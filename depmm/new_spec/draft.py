@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from depmm.new_spec.files import FileKind
-from depmm.new_spec.identify import Fields, assign, find_known_words, identify
+from depmm.new_spec.identify import DATES, Fields, assign, find_known_words, identify
 from depmm.new_spec.joins import Join, join_table
 from depmm.new_spec.label_choice import add_path_codes, choose_label, same_label
 from depmm.new_spec.labels import find_label, find_traits
 from depmm.new_spec.sections import Candidate, Draft, Entry
 from depmm.new_spec.streams import step_times, stream_settings
 from depmm.new_spec.words import PARTICIPANT, SPEAKER, TASK, TEXT, VALENCES
+
+_WITHIN_DAYS = 14  # between a visit and its questionnaire
 
 
 def build_draft(kinds: list[FileKind], root: Path) -> Draft | None:
@@ -65,6 +67,8 @@ def _name_other_fields(kinds: list[FileKind], draft: Draft) -> list[FileKind]:
     """Give all recordings the fields of the ids and of the order; leave out those without."""
     fields = draft.fields
     needed = set(re.findall(r"\{(\w+)\}", fields.subject + fields.session))
+    if fields.date_format is not None:
+        needed = needed - {"visit"} | {"date"}  # visits are numbered by date
     usable = []
     for kind in kinds:
         layout = kind.layout
@@ -135,6 +139,18 @@ def _add_recordings(draft: Draft, kinds: list[FileKind], primary: FileKind, root
         draft.recordings.append(entry)
 
 
+def _date_column(kind: FileKind, join: Join) -> tuple[str, str] | None:
+    """Find a column with dates, and their format."""
+    for column, cells in kind.columns.items():
+        known = [cell for cell in cells if cell]
+        if column[0] == "@" or column in join.join or not known:
+            continue
+        for pattern, form in DATES.items():
+            if all(re.fullmatch(pattern, cell) for cell in known):
+                return column, form
+    return None
+
+
 def _kept_words(kind: FileKind) -> dict[str, list[str]]:
     """Name the words that tell these files from others of the same shape."""
     kept = {}
@@ -201,7 +217,13 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
     if not fields:
         draft.unjoined.append(kind.layout.shape.sample[0])
         return
-    if kind.content.kind == "table" and (conflict := join.find_conflict(list(fields.values()))):
+    keys = _table_keys(kind, join) | {"fields": fields, "required": False}
+    dates = _date_column(kind, join) if draft.fields.date_format is not None else None
+    if dates is not None:
+        column, form = dates
+        keys["nearest"] = {"column": column, "format": form, "within_days": _WITHIN_DAYS}
+        comments.append(f"GUESS: each row belongs to a visit at most {_WITHIN_DAYS} days away")
+    elif kind.content.kind == "table" and (conflict := join.find_conflict(list(fields.values()))):
         draft.note("tables", conflict)
         for index in [i for i, c in enumerate(candidates) if c[2] in fields][::-1]:
             if not any(
@@ -210,7 +232,6 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
                 del candidates[index], draft.label_ids[index]
         draft.unjoined.append(kind.layout.shape.sample[0])
         return
-    keys = _table_keys(kind, join) | {"fields": fields, "required": False}
     draft.tables.append(Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0]))
 
 

@@ -20,7 +20,7 @@ from depmm.new_spec.words import (
 
 _MIN_SHARE = 0.5  # of the texts in paths that a column must have
 _FEW = 12
-_DATES = {
+DATES = {
     r"(?:19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d": "%Y%m%d",
     r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-[0-3]\d": "%Y-%m-%d",
     r"(?:19|20)\d\d_(?:0[1-9]|1[0-2])_[0-3]\d": "%Y_%m_%d",
@@ -221,7 +221,7 @@ def _subject_score(layout: Layout, span: Span, values: list[str]) -> tuple[float
     score -= (1.0 + 2.0 * (len(values) > 12)) * (n_values <= 3)
     score += 0.4 * math.log2(min(n_values, 64))
     score -= 3.0 * bool(VISIT.search(layout.word_before(span)))
-    score -= 5.0 * any(re.fullmatch(p, values[0]) for p in _DATES)
+    score -= 5.0 * any(re.fullmatch(p, values[0]) for p in DATES)
     score += 0.5 * any(map(str.isdigit, values[0]))
     return score, n_values <= 0.5 * len(values), span[1] - span[0], -span[0]
 
@@ -231,11 +231,11 @@ def _find_visit(layout: Layout, tables: list[FileKind], fields: Fields) -> None:
     covered = {i for start, stop in layout.fields for i in range(start, stop)}
     free = {s: v for s, v in layout.spans.items() if not covered & set(range(*s))}
     for span, values in sorted(free.items(), key=lambda item: item[0][0] - item[0][1]):
-        for pattern, form in _DATES.items():
+        for pattern, form in DATES.items():
             if all(re.fullmatch(pattern, value) for value in values):
                 _add(layout, span, "date")
                 fields.roles["date"], fields.date_format = "date", form
-                fields.session = "{subject}_{date}"
+                fields.session = "{subject}_{visit}"
                 fields.evidence["date"] = f"dates such as {values[0]}"
                 return
     single = {s: v for s, v in free.items() if layout.n_tokens(s) == 1}

@@ -50,6 +50,9 @@ def write_spec(name: str, draft: Draft, coverage: Coverage) -> str:
     if "GUESS" not in " ".join(fields.evidence.values()) and fields.session == "{subject}":
         lines += _comment("one session per subject: no part of the names is a visit or a date")
     lines.append(f"subject: {_scalar(_expand(fields.subject, draft))}")
+    if fields.date_format is not None:
+        lines += _comment("the dates of a subject are numbered: visit 1, 2, ...")
+        lines.append(f"visits: {write_value({'date': 'date', 'format': fields.date_format})}")
     lines.append(f"session: {_scalar(fields.session)}")
     modalities = _modalities_of_all(draft)
     if modalities:

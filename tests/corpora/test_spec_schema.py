@@ -9,9 +9,10 @@ from depmm.corpora.spec_schema import Spec, json_schema
 
 def test_the_documented_example_is_valid_and_uses_every_key():
     text = (specs_folder() / "README.md").read_text(encoding="utf-8")
-    example = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
+    example, *others = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     spec = parse_spec(example, "README.md")
-    assert spec.model_fields_set == set(Spec.model_fields)
+    assert spec.model_fields_set == set(Spec.model_fields) - {"visits"}  # has {visit} in its names
+    example += "".join(others)
     assert spec.steps.table is not None
     for name in type(spec.steps.table).model_fields:
         assert f"{name}:" in example

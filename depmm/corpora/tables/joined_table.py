@@ -78,6 +78,8 @@ class JoinedTable:
         Column, and the cell that ``keep`` or ``drop`` excludes -> number of rows.
     kept : dict of str to set of str
         Column under ``drop`` -> the first ``MAX_KEPT_VALUES`` different cells that are used.
+    left_out_example : str
+        File and line of the first row that is left out.
     n_rows : int
         Number of rows, those that are left out included.
     similar : dict of tuple to tuple
@@ -94,6 +96,7 @@ class JoinedTable:
     unusable: dict[Key, ManifestError] = field(default_factory=dict)
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     kept: dict[str, set[str]] = field(default_factory=dict)
+    left_out_example: str = ""
     n_rows: int = 0
     similar: dict[Key, Key] = field(default_factory=dict)
 

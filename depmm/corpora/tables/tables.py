@@ -13,7 +13,7 @@ from depmm.corpora.patterns import (
     excluded_value,
     template_fields,
 )
-from depmm.corpora.spec_schema import Spec, StepTable, Table, join_field
+from depmm.corpora.spec_schema import NEAREST_FIELD, Spec, StepTable, Table, join_field
 from depmm.corpora.tables.delimited import read_rows
 from depmm.corpora.tables.joined_table import JoinedTable, Key, LeftOutTurn, Row
 from depmm.corpora.tables.json_objects import read_objects
@@ -111,7 +111,7 @@ class _TableReader:
         other_turns = table.other_turns if isinstance(table, StepTable) else {}
         self.needed = [
             *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers,
-            *self.order, *other_turns,
+            *self.order, *other_turns, *([table.nearest.column] if table.nearest else []),
         ]  # fmt: skip
         self.other_turns = compile_rules(other_turns, {})
         self.rules = compile_rules(table.keep, table.drop)
@@ -125,12 +125,14 @@ class _TableReader:
         self.left_out_turns: list[tuple[Key, LeftOutTurn]] = []
         self.safe_ids.clear()
         self.left_out: Counter[tuple[str, str]] = Counter()
+        self.left_out_example = ""
         self.kept: dict[str, set[str]] = {column: set() for column in self.table.drop}
 
     def move_rows(self, joined: JoinedTable) -> None:
         """Move the rows of the current file to the table."""
         joined.n_rows += len(self.rows) + self.left_out.total()
         joined.left_out.update(self.left_out)
+        joined.left_out_example = joined.left_out_example or self.left_out_example
         for column, values in self.kept.items():
             if len(joined.kept.setdefault(column, set())) < MAX_KEPT_VALUES:
                 joined.kept[column] |= values
@@ -237,6 +239,8 @@ class _TableReader:
                 )
         key = tuple([row[column] or "" for column in table.join])
         fields = {name: row[column] for name, column in table.fields.items()}
+        if table.nearest is not None:
+            fields[NEAREST_FIELD] = row[table.nearest.column]
         if self.rules or self.other_turns:
             excluded = excluded_value(row, self.rules)
             is_other = bool(self.other_turns) and excluded_value(row, self.other_turns) is None
@@ -245,6 +249,7 @@ class _TableReader:
                 excluded = column, row[column] or ""
             if excluded is not None:
                 self.left_out[excluded] += 1
+                self.left_out_example = self.left_out_example or str(origin)
                 if self.other_turns:
                     turn = LeftOutTurn(fields, is_other, origin)
                     self.left_out_turns.append((key, turn))
