@@ -194,7 +194,7 @@ def align_tokens(
     path = np.empty(n_frames, np.int64)
     for frame in range(n_frames - 1, -1, -1):
         path[frame] = state
-        state -= moves[frame, state]
+        state -= int(moves[frame, state])
     frames = [np.flatnonzero(path == 2 * index + 1) for index in range(len(tokens))]
     return [(int(own[0]), int(own[-1]) + 1) for own in frames]
 

@@ -11,8 +11,8 @@ from depmm.steps.recordings import Recording
 from depmm.steps.table import Step, StepProblem
 from depmm.steps.word_tables import Entries
 
-# seconds of one alignment, whose memory grows with the square of the length (0.5 GB for this)
-MAX_ALIGNED_S = 120.0
+# seconds of one alignment, whose time grows with the square of the length
+MAX_ALIGNED_S = 300.0
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")  # punctuation around a word; an apostrophe inside stays
 
 

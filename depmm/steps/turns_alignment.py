@@ -41,7 +41,7 @@ def align_rows(
     Parameters
     ----------
     recording : Recording
-        A recording of at most 120 s.
+        A recording of at most ``MAX_ALIGNED_S``.
     rows : sequence of TranscriptRow
         All that is said in the recording, in order.
     aligner : Aligner

@@ -44,6 +44,13 @@ def test_the_path_is_the_best_of_all():
         assert found.tolist() == list(expected)
 
 
+def test_a_long_text():
+    tokens = [1 + i % 4 for i in range(300)]
+    path = [token for token in tokens for _ in range(2)]
+    spans = align_tokens(planted(path), tokens, blank=0)
+    assert spans == [(2 * i, 2 * i + 2) for i in range(300)]
+
+
 def test_too_few_frames():
     assert align_tokens(planted([2, 0]), [2, 2], blank=0) is None
     assert align_tokens(planted([2, 0, 2]), [2, 2], blank=0) == [(0, 1), (2, 3)]

@@ -42,7 +42,7 @@ def test_a_turn_reaches_from_its_first_to_its_last_word(tmp_path):
 
 
 def test_a_long_recording_needs_times(tmp_path):
-    recording = Recording("a.wav", write_sound(tmp_path / "a.wav", np.zeros(16000 * 121)))
+    recording = Recording("a.wav", write_sound(tmp_path / "a.wav", np.zeros(16000 * 301)))
     with pytest.raises(StepsError) as raised:
         align_rows(recording, rows("a", "b"), Fixed())
     assert raised.value.column == "start"
