@@ -126,12 +126,25 @@ def _run(
     """
     activations: list[Tensor] = []
     spectrograms: list[tuple[Tensor, Lengths]] = []
-    with torch.enable_grad(), _hooked(layer, activations, spectrograms):
+    with torch.enable_grad(), _frozen(model), _hooked(layer, activations, spectrograms):
         logit = model.head.logit(model(inputs).logits).sum()
         gradients = torch.autograd.grad(logit, activations) if activations else ()
     if not activations:
         return None, torch.empty(0), spectrograms
     return torch.cat(activations), torch.cat(gradients), spectrograms
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Switch off the gradients of the parameters, so that earlier layers keep no activations."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 @contextmanager
