@@ -1,7 +1,9 @@
 """What a stored session looks and sounds like, small enough for a page.
 
-The sound is reduced to peaks and the faces to a strip of small crops, at most one per part of the
-time axis. Sound and frames are read in blocks, so that memory does not grow with their length.
+A session may consist of several files, whose times all begin at 0; they are shown one after the
+other. The sound is reduced to peaks and the faces to a strip of small crops, at most one per part
+of the time axis. Sound and frames are read in blocks, so that memory does not grow with their
+length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +36,7 @@ class RecordingView:
     Attributes
     ----------
     duration_s : float
-        End of the last step, segment of speech or frame, in seconds.
+        End of the last step, segment of speech or frame, in seconds; of several files, the sum.
     peaks : ndarray of float32, shape (300,), or None
         Largest absolute samples over time; None without sound.
     speech : list of Span
@@ -52,6 +54,8 @@ class RecordingView:
     n_jumps : int
         How often the position of the face changes by about the width of a head or more between two
         neighbouring frames: usually because two faces take turns as the largest one.
+    n_files : int
+        Number of recordings that follow each other on the time axis.
     """
 
     duration_s: float
@@ -64,6 +68,7 @@ class RecordingView:
     yaw: float | None = None
     pitch: float | None = None
     n_jumps: int = 0
+    n_files: int = 1
 
     @property
     def speech_s(self) -> float:
@@ -101,7 +106,8 @@ def view_recording(
     texts : sequence of str, optional
         Texts of the steps; default: those of the session.
     duration_s : float, optional
-        Length of the recording, in seconds; default: the end of what is stored.
+        Length of the recording, in seconds, which is then the only one of the session; default: the
+        end of what is stored.
     frames : ndarray of int64, optional
         Indices of the frames whose crops may be shown; default: all frames with a face.
 
@@ -116,17 +122,23 @@ def view_recording(
         If a part of the file is damaged.
     """
     steps = _list_steps(reader, ends_s, texts)
-    speech = _list_speech(reader)
-    times = reader.read_tensor("face.time_s") if "face.time_s" in reader.names else np.zeros(0)
+    offsets = np.zeros(len(steps)) if duration_s is not None else file_offsets(steps)
+    steps = [_shift(span, offset) for span, offset in zip(steps, offsets.tolist(), strict=True)]
+    speech = _list_speech(reader, offsets)
+    frame_offsets = _frame_offsets(reader, offsets)
+    times = frame_offsets.copy()
+    if len(times):
+        times += reader.read_tensor("face.time_s")
     if duration_s is None:
         ends = [span.end_s for span in (*steps, *speech)]
         duration_s = float(max([*ends, *times[-1:]], default=0.0))
-    peaks = _read_peaks(reader, duration_s) if "audio.step_samples" in reader.names else None
+    has_sound = "audio.step_samples" in reader.names
+    peaks = _read_peaks(reader, duration_s, offsets) if has_sound else None
     faces = _read_faces(reader, times, duration_s, frames)
     places = {"No face": faces.missing}
     if peaks is not None:
         places |= _find_sound_problems(reader, peaks, duration_s)
-    yaw, pitch, n_jumps = _read_pose(reader, times)
+    yaw, pitch, n_jumps = _read_pose(reader, times, frame_offsets)
     return RecordingView(
         duration_s,
         peaks,
@@ -138,6 +150,7 @@ def view_recording(
         yaw,
         pitch,
         n_jumps,
+        len(np.unique(offsets)) or 1,
     )
 
 
@@ -189,19 +202,55 @@ def _list_steps(
     return steps
 
 
-def _list_speech(reader: SessionReader) -> list[Span]:
+def file_offsets(steps: Sequence[Span]) -> np.ndarray:
+    """Compute where the file of each step begins on an axis with all files of a session.
+
+    Parameters
+    ----------
+    steps : sequence of Span
+        The steps in their order, with times in their file. A step that does not begin after the
+        previous one is the first of another file.
+
+    Returns
+    -------
+    ndarray of float64, shape (L,)
+        Sum of the lengths of the previous files, in seconds.
+    """
+    offsets, offset_s, length_s = np.zeros(len(steps)), 0.0, 0.0
+    for index, step in enumerate(steps):
+        if index and step.start_s <= steps[index - 1].start_s:
+            offset_s, length_s = offset_s + length_s, 0.0
+        offsets[index], length_s = offset_s, max(length_s, step.end_s)
+    return offsets
+
+
+def _shift(span: Span, offset_s: float) -> Span:
+    return Span(span.start_s + offset_s, span.end_s + offset_s, span.text)
+
+
+def _frame_offsets(reader: SessionReader, offsets: np.ndarray) -> np.ndarray:
+    """Return the offset of the file of each frame, (T,)."""
+    if "face.step_frames" not in reader.names:
+        return np.zeros(0)
+    of_frames = np.zeros(reader.summary["n_frames"])
+    for (first, end), offset_s in zip(reader.step_frames, offsets, strict=True):
+        of_frames[first:end] = offset_s
+    return of_frames
+
+
+def _list_speech(reader: SessionReader, offsets: np.ndarray) -> list[Span]:
     if "audio.speech" not in reader.names:
         return []
-    segments = reader.read_tensor("audio.speech").tolist()
-    return [Span(start_s, end_s) for start_s, end_s in segments]
+    segments = reader.read_tensor("audio.speech").astype(float)
+    segments += offsets[reader.read_tensor("audio.speech_step")][:, None]
+    return [Span(start_s, end_s) for start_s, end_s in segments.tolist()]
 
 
-def _read_peaks(reader: SessionReader, duration_s: float) -> np.ndarray:
+def _read_peaks(reader: SessionReader, duration_s: float, offsets: np.ndarray) -> np.ndarray:
     peaks = WaveformPeaks(duration_s, N_PEAKS)
     block = _BLOCK_S * SAMPLE_RATE
-    for step, (start_s, (start, end)) in enumerate(
-        zip(reader.summary["step_start_s"], reader.step_samples, strict=True)
-    ):
+    starts = (offsets + np.asarray(reader.summary["step_start_s"], float)).tolist()
+    for step, (start_s, (start, end)) in enumerate(zip(starts, reader.step_samples, strict=True)):
         for first in range(0, int(end - start), block):
             peaks.update(reader.read_waveform(step, first, block), start_s + first / SAMPLE_RATE)
     return peaks.values
@@ -272,15 +321,17 @@ def _missing_faces(times: np.ndarray, detected: np.ndarray) -> list[Span]:
     ]
 
 
-def _read_pose(reader: SessionReader, times: np.ndarray) -> tuple[float | None, float | None, int]:
+def _read_pose(
+    reader: SessionReader, times: np.ndarray, offsets: np.ndarray
+) -> tuple[float | None, float | None, int]:
     """Measure the median yaw and pitch of the head, and count jumps of its position."""
     if "face.pose" not in reader.names or not len(times):
         return None, None, 0
     pose = reader.read_features("head_pose", 0, len(times))
     known = np.isfinite(pose).all(axis=1)
-    pose, times = pose[known].astype(float), times[known]
+    pose, times, offsets = pose[known].astype(float), times[known], offsets[known]
     if not len(pose):
         return None, None, 0
     moved = np.linalg.norm(np.diff(pose[:, 3:5], axis=0), axis=1)
-    jumps = (moved > _JUMP_CM) & (np.diff(times) <= _JUMP_S)
+    jumps = (moved > _JUMP_CM) & (np.diff(times) <= _JUMP_S) & (np.diff(offsets) == 0)
     return float(np.median(pose[:, 1])), float(np.median(pose[:, 0])), int(jumps.sum())

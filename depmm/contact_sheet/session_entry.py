@@ -113,6 +113,8 @@ def _list_facts(
         ("Length", format_time(view.duration_s, view.duration_s)),
         ("Steps", str(summary["n_steps"])),
     ]
+    if view.n_files > 1:
+        facts.append(("Recordings, one after the other", str(view.n_files)))
     if n_frames:
         share = 100 * summary["n_frames_with_face"] / n_frames
         facts.append(("Frames with a face", f"{share:.0f} % of {n_frames}"))

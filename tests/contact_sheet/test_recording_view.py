@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from recordings import write_session
 
-from depmm.contact_sheet.recording_view import draw_recording, view_recording
+from depmm.contact_sheet.recording_view import draw_recording, file_offsets, view_recording
 from depmm.media.video.face_alignment import encode_jpeg
+from depmm.pages.timeline import Span
 from depmm.store.session_file import SessionReader
 
 RATE = 16_000
@@ -89,3 +90,30 @@ def test_a_session_of_streams_has_no_sound_and_no_faces(tmp_path):
     found = view(tmp_path, {}, n_frames=0)
     assert (found.peaks, found.pictures, found.duration_s) == (None, [], 0.0)
     assert "0 s" in draw_recording(found).render("x")
+
+
+def test_several_files_of_a_session_follow_each_other(tmp_path):
+    sound = np.repeat([3277, 16384], RATE)
+    tensors = sound_tensors(sound, [(0.25, 0.75), (0.5, 1.0)])
+    tensors["audio.step_samples"] = np.array([[0, RATE], [RATE, 2 * RATE]])
+    tensors["audio.speech_step"] = np.int32([0, 1])
+    tensors |= face_tensors([True] * 5 + [False] * 5, [0.0] * 5 + [50.0] * 5)
+    tensors["face.time_s"] = np.tile(np.arange(5) / 5, 2)
+    tensors["face.step_frames"] = np.array([[0, 5], [5, 10]])
+    path = write_session(
+        tmp_path / "s.safetensors", tensors, n_steps=2, step_start_s=[0.0, 0.0], n_frames=10
+    )
+    with SessionReader(path) as reader:
+        found = view_recording(reader)
+    assert (found.duration_s, found.n_files, found.n_jumps) == (2.0, 2, 0)
+    assert [(step.start_s, step.end_s) for step in found.steps] == [(0.0, 1.0), (1.0, 2.0)]
+    assert [(span.start_s, span.end_s) for span in found.speech] == [(0.25, 0.75), (1.5, 2.0)]
+    np.testing.assert_allclose(found.peaks[[0, 299]], [0.1, 0.5], atol=1e-3)
+    (missing,) = found.places["No face"]
+    assert (missing.start_s, missing.end_s) == pytest.approx((1.0, 2.0))
+
+
+def test_overlapping_windows_are_of_one_file():
+    windows = [Span(start, start + 2.0) for start in (0.0, 1.0, 2.0)]
+    assert file_offsets([*windows, *windows]).tolist() == [0.0] * 3 + [4.0] * 3
+    assert file_offsets([]).tolist() == []
