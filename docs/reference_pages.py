@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 import yaml
@@ -24,7 +25,7 @@ from depmm.schemas import metrics_json
 DOCS = Path(__file__).parent
 UNITS = {"s": "s", "hz": "Hz", "db": "dB", "ms": "ms"}  # by the end of the name of a setting
 UNIT_WORDS = re.compile(r"\bin (dB|Hz|pixels|samples|seconds|s|frames)\b")
-N_USES = 3  # shipped configs that a row names
+N_USES = 2  # shipped configs that a row names
 
 
 def commands_page() -> str:
@@ -181,7 +182,7 @@ def _unit(name: str, description: str) -> str:
 def _uses(model: type[BaseModel], name: str) -> str:
     if name == "name" or _models(model.model_fields[name].annotation):
         return ""  # every config has a name, and sections list their own settings
-    names = config_uses().get((model.__name__, name), [])
+    names = sorted(config_uses().get((model.__name__, name), []), key=len)
     more = f" and {len(names) - N_USES} more" if len(names) > N_USES else ""
     return ", ".join(f"`{config}`" for config in names[:N_USES]) + more
 
@@ -242,10 +243,21 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _type(field: FieldInfo) -> str:
     if models := _models(field.annotation):
         return " or ".join(model.__name__ for model in models)
-    text = re.sub(
-        r"\b(typing|pathlib|collections\.abc|depmm\.config(\.\w+)?)\.", "", str(field.annotation)
-    )
-    return re.sub(r"<class '(\w+)'>", r"\1", text)
+    return _type_name(field.annotation)
+
+
+def _type_name(annotation: Any) -> str:
+    """Write a type without the validators that are attached to it."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(parts[0])
+    if origin is Literal:
+        return ", ".join(map(repr, parts))
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type_name, parts))
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(map(_type_name, parts))}]"
+    return "None" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
 def _default(field: FieldInfo) -> str:
