@@ -14,6 +14,7 @@ import depmm.cli.explanations
 import depmm.cli.measures
 import depmm.cli.models
 import depmm.cli.new_spec
+import depmm.cli.serving
 import depmm.cli.sharing
 import depmm.cli.steps  # noqa: F401
 from depmm.cli.application import app, main, reporting_errors, show_progress

@@ -266,7 +266,9 @@ def predict(
     failed = 0
     for file in files:
         try:
-            prediction = predictor.predict(file, steps, window, aligned, landmarker)
+            prediction = predictor.predict(
+                file, steps, window, aligned, landmarker, isolate=len(files) > 1
+            )
         except (ValueError, OSError) as error:
             text = describe_os_error(error) if isinstance(error, OSError) else describe_error(error)
             echo(f"error: {text}", err=True)

@@ -40,7 +40,9 @@ _PLACES = {
 GENERATOR = '<meta name="generator" content="depmm predict">'  # marks pages of this module
 
 
-def render_prediction_page(content: dict[str, Any], view: PredictionView | None = None) -> str:
+def render_prediction_page(
+    content: dict[str, Any], view: PredictionView | None = None, back: str | None = None
+) -> str:
     """Render a prediction as HTML.
 
     Parameters
@@ -49,6 +51,8 @@ def render_prediction_page(content: dict[str, Any], view: PredictionView | None 
         The JSON values of a prediction, see ``Prediction.to_dict``.
     view : PredictionView, optional
         What the models read of the recording; without it, the page shows steps and attributions.
+    back : str, optional
+        Link to the page where another recording is chosen.
 
     Returns
     -------
@@ -66,6 +70,7 @@ def render_prediction_page(content: dict[str, Any], view: PredictionView | None 
         c=content,
         title=content["recording"]["file"],
         generator=GENERATOR,
+        back=back,
         recording=recording_text(content["recording"]),
         subtitle=calibration_text(result) if binary else score_range_text(result),
         details=[text[0].upper() + text[1:] for text in details if text],

@@ -141,6 +141,7 @@ class Predictor:
         window_s: float | None = None,
         aligned: bool = False,
         landmarker: Path | None = None,
+        isolate: bool = False,
     ) -> Prediction:
         """Predict one recording; temporary files are removed.
 
@@ -159,6 +160,9 @@ class Predictor:
             Whether the frames are aligned face crops; faces are then not detected.
         landmarker : Path, optional
             MediaPipe face model, see :func:`depmm.media.video.face_landmarker.find_landmarker`.
+        isolate : bool, default False
+            Whether the recording is decoded in a process of its own, whose start takes seconds. A
+            recording that crashes a decoder is then an error and does not end this process.
 
         Returns
         -------
@@ -205,7 +209,7 @@ class Predictor:
         with _temporary_store() as folder:
             settings = run.config.extract
             report = extract(
-                manifest, file.parent, folder, settings, landmarker, workers=0,
+                manifest, file.parent, folder, settings, landmarker, workers=int(isolate),
                 shard=Shard(),
             )  # fmt: skip
             if report.lost:
