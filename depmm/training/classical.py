@@ -52,7 +52,7 @@ def train_classical(config: ClassicalConfig, run: RunFolder, inner: bool = False
     run : RunFolder
         Folder of the run; a finished run is not changed.
     inner : bool, default False
-        Whether it is an inner run of a tuning, which needs no data summary and no tracker.
+        Whether it is an inner run of a tuning, of which only the predictions are needed.
 
     Raises
     ------
@@ -97,7 +97,8 @@ def _fit_and_predict(
     save_model(model, run.classical_model)
     table = pd.DataFrame({"index": range(len(outputs)), "prediction": model.to_prediction(outputs)})
     predictions = prediction_table(config, data, table)
-    record_inference_facts(config, data, predictions, run.inference)
+    if not inner:
+        record_inference_facts(config, data, predictions, run.inference)
     write_table(run.predictions, predictions)
     sessions = np.unique(inputs.session[fitted])
     subjects = data.sessions.iloc[sessions][SUBJECT_KEY].drop_duplicates()

@@ -69,7 +69,7 @@ def run_experiment(
     accelerator : Accelerator
         From ``build_accelerator``.
     inner : bool, default False
-        Whether it is an inner run of a tuning, which needs no data summary and no tracker.
+        Whether it is an inner run of a tuning, of which only the predictions are needed.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def train_network(
     accelerator : Accelerator
         From ``build_accelerator``.
     inner : bool, default False
-        Whether it is an inner run of a tuning, which needs no data summary and no tracker.
+        Whether it is an inner run of a tuning, of which only the predictions are needed.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def _train_network(
     load_trainable_state(model, load_file(run.best_checkpoint), frozen, run.best_checkpoint)
     model.nuisance_heads = None
     erase_nuisance(model, data, settings.concept_erasure, settings.batch_size)
-    save_and_predict(config, data, model, run, accelerator, loader)
+    save_and_predict(config, data, model, run, accelerator, loader, inner)
     logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
 
 

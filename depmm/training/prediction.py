@@ -114,6 +114,7 @@ def save_and_predict(
     run: RunFolder,
     accelerator: Accelerator,
     loader: SessionLoader,
+    inner: bool = False,
 ) -> None:
     """Save the model and what inference needs, predict all sessions, remove the checkpoints.
 
@@ -131,6 +132,8 @@ def save_and_predict(
         From ``build_accelerator``.
     loader : SessionLoader
         Reads the sessions.
+    inner : bool, default False
+        Whether it is an inner run of a tuning, of which only the predictions are needed.
     """
     # full precision, as in predictions of the saved model: half precision is for training only
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -139,7 +142,9 @@ def save_and_predict(
     table = predict_on_all_processes(config, model, sessions, accelerator, loader, n_gate_samples)
     rank, world_size = accelerator.process_index, accelerator.num_processes
     batch_size = config.training.batch_size if config.training.unit == "session" else 1
-    reference = measure_step_reference(model, data, loader, batch_size, rank, world_size)
+    reference = None
+    if not inner:  # another pass over the training sessions
+        reference = measure_step_reference(model, data, loader, batch_size, rank, world_size)
     if accelerator.is_main_process:
         transformers_logging.disable_progress_bar()  # the model is one small file
         with temporary_folder(run.path) as folder:  # transformers would follow links in run.path
@@ -147,9 +152,11 @@ def save_and_predict(
             for file in sorted(folder.iterdir()):
                 with replacing(run.path / file.name) as temporary:
                     file.replace(temporary)
-        reference.save(run.step_reference)
+        if reference is not None:
+            reference.save(run.step_reference)
         predictions = prediction_table(config, data, table)
-        record_inference_facts(config, data, predictions, run.inference)
+        if not inner:
+            record_inference_facts(config, data, predictions, run.inference)
         write_table(run.predictions, predictions)
         shutil.rmtree(run.checkpoints)
     accelerator.wait_for_everyone()

@@ -8,7 +8,6 @@ import pytest
 from accelerate import Accelerator
 
 from depmm.config import ConfigError, TuningConfig, load_experiment
-from depmm.data import data_summary
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.runs.folder import RunFolder
 from depmm.training import classical
@@ -135,7 +134,8 @@ def test_an_empty_range_is_an_error(corpus, ends):
 def test_an_interrupted_search_continues_with_the_same_candidates(corpus, tmp_path, monkeypatch):
     config = load_experiment(corpus.config, [*SVM, TPE, f"out={tmp_path}"])
     summaries = []
-    monkeypatch.setattr(data_summary, "measure_used_signal", lambda *_: summaries.append(1))
+    for name in ("record_data_summary", "record_inference_facts"):
+        monkeypatch.setattr(classical, name, lambda *_: summaries.append(1))
     whole, resumed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "resumed")
     chosen = tune(config, whole, Accelerator())
     assert summaries == []  # which would read every session in each inner run
