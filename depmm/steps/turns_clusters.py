@@ -56,7 +56,7 @@ def cluster_windows(embeddings: np.ndarray, windows: np.ndarray) -> Clusters:
     Parameters
     ----------
     embeddings : ndarray, shape (W, D)
-        Embeddings of length 1, in the order of time.
+        Embeddings in the order of time, of length 1 or scaled.
     windows : ndarray, shape (W, 3)
         Start, end and index of the segment of speech.
 

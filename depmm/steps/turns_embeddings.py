@@ -2,8 +2,7 @@
 
 The embedding is that of the speaker encoder which ``depmm download identity`` fetches once, or of a
 local folder of a transformers model for speaker verification, such as WavLM with an x-vector head.
-Statistics of MFCC, the voice measures of depmm, eGeMAPS and pitch need no file, but do not tell
-speakers apart: 13 to 45 % of the windows of simulated interviews were in the wrong cluster, see
+Statistics of MFCC and pitch need no file; they tell calm voices apart, but not emotional ones, see
 ``docs/how-to/turns.md``.
 """
 
@@ -28,9 +27,13 @@ class VoiceEmbedding(Protocol):
     ----------
     name : str
         Name for messages.
+    is_unit : bool
+        Whether embeddings have the length 1 and are compared by their angle; others are statistics
+        with different units, which are scaled within a recording.
     """
 
     name: str
+    is_unit: bool
 
     def embed(self, sounds: Sequence[np.ndarray]) -> np.ndarray:
         """Embed windows.
@@ -43,7 +46,7 @@ class VoiceEmbedding(Protocol):
         Returns
         -------
         ndarray of float32, shape (n, D)
-            Embeddings of length 1.
+            One row per window.
         """
 
 
@@ -57,6 +60,7 @@ class SpeakerEncoderEmbedding:
     """
 
     name = "speaker encoder"
+    is_unit = True
 
     def __init__(self) -> None:
         from depmm.media.identity.voice_model import load_speaker_encoder
@@ -125,6 +129,8 @@ class TransformersEmbedding:
     recognition", ICASSP 2018. Chen et al., "WavLM", IEEE JSTSP 16(6), 2022.
     """
 
+    is_unit = True
+
     def __init__(self, folder: Path) -> None:
         from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
 
@@ -180,6 +186,64 @@ def _unusable(folder: Path, reason: str) -> StepsError:
     )
 
 
+class SpectralStatistics:
+    """Mean and standard deviation of MFCC 1 to 13, and the median pitch, over voiced frames."""
+
+    name = "MFCC and pitch"
+    is_unit = False
+
+    def embed(self, sounds: Sequence[np.ndarray]) -> np.ndarray:
+        """Compute the statistics of windows.
+
+        Parameters
+        ----------
+        sounds : sequence of ndarray, each of shape (24000,)
+            Windows at 16 kHz.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 27)
+            NaN where a value is undefined, for example the pitch without voiced frames.
+        """
+        return np.stack([self._describe(sound) for sound in sounds])
+
+    @staticmethod
+    def _describe(sound: np.ndarray) -> np.ndarray:
+        from depmm.media.voice.contours import SEMITONE_REFERENCE_HZ
+        from depmm.media.voice.frame_spectrum import N_MFCC, frame_spectra
+        from depmm.media.voice.pitch import track_pitch
+
+        _, mfcc = frame_spectra(sound)
+        f0_hz = track_pitch(sound).f0_hz
+        voiced = np.isfinite(f0_hz)
+        used = mfcc[voiced & np.isfinite(mfcc).all(axis=1)]
+        if len(used) < 2:
+            return np.full(2 * N_MFCC + 1, np.nan, np.float32)
+        pitch = 12 * np.log2(np.median(f0_hz[voiced]) / SEMITONE_REFERENCE_HZ)
+        return np.concatenate([used.mean(axis=0), used.std(axis=0), [pitch]]).astype(np.float32)
+
+
+def scale_statistics(values: np.ndarray) -> np.ndarray:
+    """Scale statistics with different units robustly.
+
+    Parameters
+    ----------
+    values : ndarray, shape (W, D)
+        Statistics of the windows of a recording; NaN where undefined.
+
+    Returns
+    -------
+    ndarray, shape (W, D')
+        Distance from the median in interquartile ranges, at most 4; 0 where undefined. A statistic
+        that is undefined in every window is left out.
+    """
+    known = values[:, np.isfinite(values).any(axis=0)]
+    low, median, high = np.nanpercentile(known, [25, 50, 75], axis=0)
+    distance = np.where(np.isfinite(known), known, median) - median
+    scaled: np.ndarray = np.clip(distance / np.maximum(high - low, 1e-6), -4, 4)
+    return scaled
+
+
 def cut_windows(speech: np.ndarray) -> np.ndarray:
     """Place windows inside of segments of speech.
 
@@ -222,7 +286,8 @@ def embed_windows(
     Returns
     -------
     ndarray of float32, shape (W, D)
-        One row per window. A window that is shorter than 1.5 s is repeated to this length.
+        One row per window; statistics are scaled. A window that is shorter than 1.5 s is repeated
+        to this length.
 
     Raises
     ------
@@ -253,7 +318,8 @@ def embed_windows(
         )
     if pending:
         parts.append(embedding.embed(pending))
-    return np.concatenate(parts)
+    values = np.concatenate(parts)
+    return values if embedding.is_unit else scale_statistics(values)
 
 
 def repeat_to(sound: np.ndarray, length: int) -> np.ndarray:

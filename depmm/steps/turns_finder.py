@@ -214,10 +214,11 @@ def by_turns(options: TurnOptions) -> Method:
     Raises
     ------
     StepsError
-        If an option is missing or does not belong to ``speakers``, or there is no speaker model.
+        If an option is missing or does not belong to ``speakers``.
     """
     _check(options)
     detector, warning = choose_detector(options.detector)
+    warnings = [warning]
     match options.speakers:
         case "channels":
             source = channel_source(detector)
@@ -225,9 +226,11 @@ def by_turns(options: TurnOptions) -> Method:
             aligner = partial(build_aligner, options.model, options.pronunciations)
             source = transcript_source(detector, str(options.transcripts), aligner)
         case _:
-            source = voice_source(detector, choose_embedding(options.speaker_model))
+            embedding, warning = choose_embedding(options.speaker_model)
+            warnings.append(warning)
+            source = voice_source(detector, embedding)
     finder = TurnFinder(source, options)
-    return Method(finder, (warning,) if warning else (), finder.finish)
+    return Method(finder, tuple(text for text in warnings if text), finder.finish)
 
 
 def _check(options: TurnOptions) -> None:

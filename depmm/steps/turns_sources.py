@@ -18,6 +18,7 @@ from depmm.steps.turns_channels import find_channel_turns
 from depmm.steps.turns_clusters import cluster_turns, cluster_windows
 from depmm.steps.turns_embeddings import (
     SpeakerEncoderEmbedding,
+    SpectralStatistics,
     TransformersEmbedding,
     VoiceEmbedding,
     cut_windows,
@@ -57,35 +58,37 @@ TurnSource = Callable[[Recording], FoundTurns]
 """Finds the turns of one recording."""
 
 
-def choose_embedding(folder: Path | None = None) -> VoiceEmbedding:
+def choose_embedding(folder: Path | None = None) -> tuple[VoiceEmbedding, str | None]:
     """Return the embedding of voices that is on this computer.
 
     Parameters
     ----------
     folder : Path, optional
         Folder of a transformers model with an x-vector head. By default the speaker encoder of
-        ``depmm download identity``.
+        ``depmm download identity``, or without it statistics of MFCC and pitch.
 
     Returns
     -------
-    VoiceEmbedding
+    embedding : VoiceEmbedding
         The embedding.
+    warning : str or None
+        A warning if there is no speaker model.
 
     Raises
     ------
     StepsError
-        If the folder contains no such model, or there is no speaker encoder.
+        If the folder contains no such model.
     MediaError
         If the weights of the speaker encoder are damaged.
     """
     if folder is not None:
-        return TransformersEmbedding(folder)
+        return TransformersEmbedding(folder), None
     if SpeakerEncoderEmbedding.is_available():
-        return SpeakerEncoderEmbedding()
-    raise StepsError(
-        "--speakers voices needs a speaker model, and none is on this computer.",
-        setting="speaker_model",
-        remedy="Run depmm download identity once, or give --speaker-model FOLDER.",
+        return SpeakerEncoderEmbedding(), None
+    return SpectralStatistics(), (
+        "warning: no speaker model is on this computer: voices are compared by MFCC and pitch, "
+        "which often fails if voices are emotional. Run depmm download identity once, or give "
+        "--speaker-model."
     )
 
 

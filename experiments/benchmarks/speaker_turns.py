@@ -153,7 +153,10 @@ def choose_pairs(speakers: Speakers, same: bool, n_pairs: int, seed: int) -> lis
 def measure(root: Path, n_pairs: int) -> Iterator[str]:
     """Yield the lines of the tables."""
     detector, _ = choose_detector()
-    find = voice_source(detector, choose_embedding())
+    embedding, _ = choose_embedding()
+    yield f"Embedding: {embedding.name}"
+    yield ""
+    find = voice_source(detector, embedding)
     head = "error rate, median (mean, largest)"
     yield f"| corpus | sex | interviews | {head} | with a collar of .25 s | wrong speaker |"
     yield "|---|---|---|---|---|---|"

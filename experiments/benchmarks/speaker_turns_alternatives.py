@@ -27,7 +27,7 @@ from depmm.steps.table import StepsError
 from depmm.steps.turns import Turn
 from depmm.steps.turns_channels import find_channel_turns
 from depmm.steps.turns_clusters import cluster_windows
-from depmm.steps.turns_embeddings import cut_windows
+from depmm.steps.turns_embeddings import cut_windows, scale_statistics
 
 CROSSTALK_DB = (-60.0, -20.0, -12.0, -6.0, -3.0)
 GAINS_DB = (0.0, -12.0)  # of the second channel
@@ -98,14 +98,6 @@ def describe(sound: np.ndarray, windows: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def scaled(values: np.ndarray) -> np.ndarray:
-    """Scale statistics robustly; a missing value is replaced by the median."""
-    known = values[:, np.isfinite(values).any(axis=0)]
-    low, median, high = np.nanpercentile(known, [25, 50, 75], axis=0)
-    filled = np.where(np.isfinite(known), known, median) - median
-    return np.clip(filled / np.maximum(high - low, 1e-6), -4, 4)
-
-
 def measure_statistics(root: Path, n_pairs: int, detector: Detector) -> Iterator[str]:
     """Yield the lines of the table of statistics."""
     yield "| corpus | sex | eGeMAPS | voice measures | MFCC | pitch |"
@@ -120,7 +112,9 @@ def measure_statistics(root: Path, n_pairs: int, detector: Detector) -> Iterator
                 windows = cut_windows(apply_rules(detector([sound]).segments, rules))
                 labels = np.array([_speaker(truth, start, end) for start, end, _ in windows])
                 kinds = describe(sound, windows).values()
-                found = [cluster_windows(scaled(values), windows).labels for values in kinds]
+                found = [
+                    cluster_windows(scale_statistics(values), windows).labels for values in kinds
+                ]
                 errors = [float((clusters != labels).mean()) for clusters in found]
                 shares.append([min(error, 1 - error) for error in errors])
             texts = " | ".join(f"{value:.2f}" for value in np.mean(shares, axis=0))

@@ -4,14 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from conversations import write_speaker_model
+from conversations import conversation, write_speaker_model
 
 from depmm.steps.table import StepsError
 from depmm.steps.turns_embeddings import (
+    SpectralStatistics,
     TransformersEmbedding,
     cut_windows,
     embed_windows,
     repeat_to,
+    scale_statistics,
 )
 
 
@@ -25,7 +27,7 @@ def test_windows_cover_the_speech():
 
 def test_blocks_of_any_length_give_the_same_windows():
     class Samples:
-        name = "samples"
+        name, is_unit = "samples", True
 
         def embed(self, sounds):
             return np.stack(sounds)
@@ -61,3 +63,24 @@ def test_a_transformers_model_of_a_local_folder(tmp_path):
 
 def test_a_short_sound_is_repeated():
     assert repeat_to(np.array([1, 2, 3]), 7).tolist() == [1, 2, 3, 1, 2, 3, 1]
+
+
+def test_statistics_contain_the_pitch_and_not_the_gain():
+    sound = conversation([(0.0, 1.5, 0), (2.0, 3.5, 1)], 4.0).sum(axis=0)
+    parts = [sound[:24000], sound[32000:56000]]
+    values = SpectralStatistics().embed([*parts, 0.1 * parts[0], np.zeros(24000, np.float32)])
+    assert values.shape == (4, 27)
+    octave = values[1, -1] - values[0, -1]
+    assert octave == pytest.approx(12, abs=0.5)  # 110 and 220 Hz
+    assert values[2] == pytest.approx(values[0], abs=0.5)
+    assert np.isnan(values[3]).all()
+
+
+def test_scaled_statistics_have_no_unit():
+    values = np.random.default_rng(0).standard_normal((50, 4))
+    values[3, 1], values[:, 2] = np.nan, np.nan
+    scaled = scale_statistics(values)
+    assert scaled.shape == (50, 3)
+    assert scaled[3, 1] == 0
+    assert scale_statistics(values * [1e-3, 1e3, 1, 2] + 5) == pytest.approx(scaled, abs=1e-6)
+    assert np.diff(np.percentile(scaled, [25, 75], axis=0), axis=0) == pytest.approx(1, abs=0.1)
