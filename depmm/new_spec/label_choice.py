@@ -143,6 +143,8 @@ def choose_label(draft: Draft, candidates: list[Candidate]) -> None:
             "negative": list(group.negative),
         }
         draft.note("label", group.comment)
+    if draft.label:
+        draft.label["required"] = True  # sessions without label are reported
     used = {draft.label.get(key) for key in ("score", "field", "original")}
     for _, label, name in candidates:
         if name not in used:
