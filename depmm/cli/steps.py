@@ -183,7 +183,7 @@ def steps(
         from depmm.steps.page import write_page
 
         write_page(found, recordings, by, " ".join(["depmm", *sys.argv[1:]]), page)
-        echo(f"{page}: contains the words of the recordings; store it like them")
+        echo(f"{page}: store it like the recordings")
     echo(f"The lines of a spec that read the table:\n\n{spec_lines(out, folder, columns)}")
     if found.problems:
         for problem in found.problems[:5]:

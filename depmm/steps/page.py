@@ -58,7 +58,9 @@ def write_page(
         n_shown=len(shown),
         n_recordings=len(recordings),
         limits=CLASSES,
-        has_confidence=any(step.confidence is not None for step in found.steps),
+        has_confidence=any(
+            step.text is not None and step.confidence is not None for step in found.steps
+        ),
         recordings=[
             {
                 "path": recording.path,

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 from html_page import HtmlPage
+from media_files import RAVDESS
 
 from depmm.config import ExtractConfig
 from depmm.corpora.manifest import read_manifest
@@ -18,7 +19,7 @@ from depmm.media.sound.audio import decode_audio
 from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore
 
-CLIPS = ("bbaf2n", "bbal8p", "bbas1s", "bbbm3a")
+CLIPS = ("bbaf2n", "bbas1s", "bbbm3a")
 SPEC = """
 name: lab
 title: Recordings of a laboratory
@@ -170,7 +171,7 @@ def test_a_transcript_of_other_words_has_low_confidence_or_is_reported(clips, tm
     confidences = pd.read_csv(out).get("confidence", pd.Series(dtype=float))
     problems = tmp_path / "words.problems.csv"
     n_reported = 5 * len(pd.read_csv(problems)) if problems.exists() else 0
-    assert (confidences < 0.5).sum() + n_reported >= 14  # of 20
+    assert (confidences < 0.5).sum() + n_reported >= 10  # of 15
 
 
 @needs("silero_vad")
@@ -178,7 +179,7 @@ def test_a_word_list_with_another_clock(real_data, words, tmp_path, depmm):
     """Sentences at irregular times, 3 s later on the clock of the recording than in the list."""
     rng = np.random.default_rng(0)
     parts, onsets = [np.zeros(32000, np.float32)], []
-    for clip, pause_s in zip(CLIPS, (0.5, 2.0, 1.2, 3.1), strict=True):
+    for clip, pause_s in zip(CLIPS, (0.5, 2.0, 1.2), strict=True):
         sound = np.concatenate(list(decode_audio(real_data / "grid_s1" / f"{clip}.mpg")))
         onsets.append(sum(map(len, parts)) / 16000)
         parts += [sound, np.zeros(round(pause_s * 16000), np.float32)]
@@ -196,7 +197,7 @@ def test_a_word_list_with_another_clock(real_data, words, tmp_path, depmm):
     assert given.code == 0
     found = pd.read_csv(out)
     np.testing.assert_allclose(found["start_s"], shown + 3.0, atol=1e-3)
-    np.testing.assert_allclose(found["end_s"][:3], found["start_s"][1:], atol=1e-3)
+    np.testing.assert_allclose(found["end_s"][:2], found["start_s"][1:], atol=1e-3)
     latency = float(re.search(r"starts (\S+) s after", given.out)[1])
     assert latency == pytest.approx(0.4, abs=0.1)
     estimated = depmm(*call, "--offset", "auto", "--extent", "speech")
@@ -229,3 +230,26 @@ def test_energy_replaces_silero_with_a_warning(clips, tmp_path, depmm, monkeypat
     assert "confidence" not in pd.read_csv(out)
     refused = depmm("steps", clips, "--by", "speech", "--detector", "silero", "--out", out)
     assert refused.code == 2
+
+
+@needs("pocketsphinx")
+def test_words_of_the_recordings_of_a_manifest(real_data, tmp_path, depmm):
+    root = tmp_path / "ravdess"
+    root.mkdir()
+    shutil.copy(real_data / RAVDESS, root / "kids.mp4")
+    (root / "other.mp4").write_bytes(b"not in the manifest")
+    spec = tmp_path / "lab.yaml"
+    text = SPEC.replace("{subject}.mpg", "{subject}.mp4").replace("ignore: [", 'ignore: ["o*", ')
+    spec.write_text(text)
+    assert depmm("index", spec, root, "--out", tmp_path / "manifest").code == 0
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "kids.txt").write_text("Kids are talking by the door.\n")
+    out = tmp_path / "words.csv"
+    call = ("steps", tmp_path / "manifest", "--by", "words", "--transcripts", tmp_path / "texts")
+    assert depmm(*call, "--out", out).code == 2  # the folder of the recordings is not known
+    result = depmm(*call, "--root", root, "--out", out)
+    assert (result.code, f"move the table into {root}" in result.out) == (0, True)
+    table = pd.read_csv(out)
+    assert table["text"].tolist() == ["Kids", "are", "talking", "by", "the", "door"]
+    assert table["confidence"].median() > 0.8
+    assert (table["start_s"].iloc[0], table["end_s"].iloc[-1]) == pytest.approx((1.0, 2.4), abs=0.3)
