@@ -329,7 +329,7 @@ def _free_name(layout: Layout, span: Span) -> str:
     else:
         name = "word" if len(values) <= _FEW else "item"
     taken = {*layout.fields.values(), "path", "stem", "text", "start", "end", "split", "valence"}
-    taken |= {"age", "gender", "subject", "session"}
+    taken |= {"age", "gender", "subject", "session", "visit", "date", "group", "part", "sex"}
     if name not in taken:
         return name
     return next(f"{name}_{i}" for i in range(2, 1000) if f"{name}_{i}" not in taken)

@@ -52,7 +52,11 @@ def add_path_codes(draft: Draft, candidates: list[Candidate], primary: FileKind)
         The main recordings.
     """
     values = draft.fields.values
+    used = {name for entry in draft.recordings for name in re.findall(r"\{(\w+)", entry.pattern)}
+    used |= {name for entry in draft.tables for name in entry.keys["fields"]}
     for name, role in draft.fields.roles.items():
+        if name not in used:
+            continue  # only in files that are not used
         known = sorted(values.get(name, ()))
         if role == "split" and "split" not in draft.codes:
             names = {value: SPLITS[value.lower()] for value in known}

@@ -141,3 +141,14 @@ def test_folders_without_recordings_are_refused(tmp_path, depmm):
     )
     assert result.code == 2
     assert "Traceback" not in result.err
+
+
+def test_a_folder_with_two_studies_gives_a_spec_of_the_larger_one(tmp_path):
+    files = {f"one/P{i:02}_a.wav": "x" for i in range(6)}
+    files |= {
+        f"two/{part}/patients/x{i}/r.mp4": "x" for i in range(2) for part in ("train", "test")
+    }
+    proposal = propose_spec(layouts.write(tmp_path, files))
+    spec = parse_spec(proposal.text, "own.yaml")
+    assert proposal.coverage.counts[0] == 6
+    assert not {"part", "group"} & set(spec.codes)
