@@ -24,11 +24,15 @@ def export(
     seed: Annotated[
         int | None, typer.Option(help="of a cross-validation with several seeds: the seed")
     ] = None,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="also write encoders and fusion as ONNX graphs (extra onnx)"),
+    ] = False,
 ) -> None:
     """Copy what may be shared, search it for ids, and list what stays and why."""
     from depmm.sharing.export import export_run
 
-    for line in export_run(run, out, fold, seed).describe():
+    for line in export_run(run, out, fold, seed, onnx).describe():
         echo(line)
 
 

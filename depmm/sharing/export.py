@@ -90,6 +90,7 @@ def export_run(
     out: Path | str,
     fold: str | None = None,
     seed: int | None = None,
+    onnx: bool = False,
 ) -> Export:
     """Export a run to a folder without ids.
 
@@ -103,6 +104,8 @@ def export_run(
         Of a cross-validation, the index of one fold, or ``"all"``.
     seed : int, optional
         Of a cross-validation with several seeds, the seed of the models.
+    onnx : bool, default False
+        Whether encoders and fusion are also written as ONNX graphs.
 
     Returns
     -------
@@ -116,6 +119,8 @@ def export_run(
         or an id or a path is found in a file.
     RunError
         If the folder contains no trained model.
+    OnnxError
+        If a part of the model cannot be exported to ONNX.
     """
     run, out = Path(run), Path(out)
     if not run.is_dir():
@@ -134,7 +139,7 @@ def export_run(
     with temporary_folder(out.parent) as folder:
         content = folder / "content"
         content.mkdir()
-        left_out = _write_all(content, run, models, evaluated, ids)
+        left_out = _write_all(content, run, models, evaluated, ids, onnx)
         stays = dict(_list_stays(run, models))
         export = Export(out, _list_files(content), stays, left_out, _list_notes(config))
         _write_record(content, export, run.name)
@@ -169,6 +174,7 @@ def _write_all(
     models: list[Model],
     evaluated: dict[str, Any],
     ids: SubjectIds,
+    onnx: bool,
 ) -> dict[str, str]:
     """Write every file but record and checksums; return the keys left out of the metrics."""
     several = len(models) > 1
@@ -186,7 +192,13 @@ def _write_all(
     shared = SharedModels(
         n_trained=n_trained,
         base_models=[name for _, name, _, _ in list_pretrained(config) if "/" in name],
+        onnx=onnx,
     )
+    if onnx:
+        from depmm.sharing.onnx_files import write_graphs
+
+        for (model, model_config), name in zip(models, names, strict=True):
+            write_graphs(model.path, model_config, folder / name / "onnx")
     write_model_card(folder, metrics, config, names, shared)
     return left_out
 

@@ -5,15 +5,19 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from trained_runs import AUDIO
+from trained_runs import AUDIO, train_tiny
 
 from depmm.config import load_experiment
+from depmm.data.batch import evaluation_batches
+from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
 from depmm.files.checksums import write_bytes
 from depmm.inference import Predictor
+from depmm.models.model import DepressionModel
 from depmm.reporting import evaluate
 from depmm.runs.folder import RunFolder
 from depmm.schemas.run_files import RUN_FILES, describe_run_file
@@ -144,3 +148,34 @@ def test_the_list_of_files_is_complete_and_true(evaluated_run, depmm, tmp_path):
     card = (evaluated_run / "README.md").read_text()
     for file in RUN_FILES:
         assert (f"`{file.name}`" in card) or file.names_subjects == "never"
+
+
+@pytest.mark.slow
+def test_graphs_of_a_run_predict_a_session_like_torch(corpus, tmp_path, depmm):
+    """DEP-Former with one modality, because torch needs a minute for the graph of two.
+
+    The form that is traced is compared with the model for all ways of sharing in
+    ``tests/models/onnx/test_attention.py``.
+    """
+    import onnxruntime
+
+    run = train_tiny(corpus, tmp_path / "run", *AUDIO[:2])
+    evaluate(run)
+    out = tmp_path / "out"
+    result = depmm("export", run, out, "--onnx")
+    assert result.code == 0, result.err
+    assert "onnx/fusion.onnx" in check_sealed(out)
+    data = load_experiment_data(load_experiment(run / "config.yaml"))
+    inputs = next(evaluation_batches(data.dataset, [0], 1, torch.device("cpu")))[1]
+    feeds = {}
+    for name, given in inputs.items():
+        session = onnxruntime.InferenceSession(out / "onnx" / f"encoder_{name}.onnx")
+        values, lengths = given.values[0].numpy(), given.lengths[0]
+        (vectors,) = session.run(None, {"values": values, "lengths": lengths})
+        feeds |= {f"features_{name}": vectors[None], f"mask_{name}": lengths[None] > 0}
+    fusion = onnxruntime.InferenceSession(out / "onnx" / "fusion.onnx")
+    prediction, _ = fusion.run(None, feeds)
+    model = DepressionModel.from_pretrained(out).eval()
+    with torch.no_grad():
+        expected = model(inputs).prediction.numpy()
+    assert prediction == pytest.approx(expected, abs=1e-4)
