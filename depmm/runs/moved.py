@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from depmm.config import ConfigError
+from depmm.config import ConfigError, Experiment
+from depmm.runs.folder import RunError
 
 LOCATIONS = ("data.manifest", "data.store", "data.workers")  # settings that change no result
 
@@ -37,6 +38,32 @@ def check_locations(overrides: Iterable[str] | None) -> list[str]:
                 remedy=f"Only {', '.join(LOCATIONS)} can be changed; train another run.",
             )
     return checked
+
+
+def check_manifest(config: Experiment, run: Path) -> None:
+    """Check that the manifest of a run is where its config says.
+
+    Parameters
+    ----------
+    config : Experiment
+        Config of the run, with overrides.
+    run : Path
+        Folder of the run.
+
+    Raises
+    ------
+    RunError
+        If it is not.
+    """
+    folder = config.data.manifest
+    if not (folder / "sessions.parquet").is_file():
+        raise RunError(
+            f"{run}: the manifest of the run, {folder}, does not exist.",
+            file=folder,
+            setting="data.manifest",
+            value=str(folder),
+            remedy="If the data were moved, give data.manifest=FOLDER data.store=FOLDER.",
+        )
 
 
 def split_locations(arguments: Iterable[Path]) -> tuple[list[Path], list[str]]:

@@ -36,7 +36,7 @@ def test_a_moved_run_is_explained_with_the_new_places(moved, depmm):
     run, places = moved
     code, _, err = depmm("explain", run)
     assert code == 2
-    assert "manifest" in err
+    assert "data.manifest=FOLDER" in err
     code, _, err = depmm("explain", run, *places)
     assert code == 0, err
     assert len(pd.read_parquet(run / "attributions.parquet"))

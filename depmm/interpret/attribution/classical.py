@@ -30,6 +30,7 @@ from depmm.interpret.errors import ExplanationError
 from depmm.models.classical.model import ClassicalModel, build_front_end
 from depmm.models.classical.saved import load_model
 from depmm.runs.folder import RunFolder
+from depmm.runs.moved import check_manifest
 from depmm.schemas.explanations import EXPLANATIONS, MEASURE_IMPORTANCE, MEASURE_WEIGHTS
 
 N_PERMUTATIONS = 20  # per group; the standard deviation over them is in the table
@@ -65,6 +66,7 @@ def explain_classical(
         for folder in folders:
             config = load_experiment(folder.config, overrides)
             assert isinstance(config, ClassicalConfig)
+            check_manifest(config, run)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))

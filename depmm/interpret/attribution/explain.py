@@ -29,7 +29,7 @@ from depmm.interpret.attribution.removal import (
 )
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
-from depmm.runs.moved import check_locations
+from depmm.runs.moved import check_locations, check_manifest
 from depmm.runs.step_reference import (
     StepReference,
     load_step_reference,
@@ -156,6 +156,7 @@ def _explain(
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
             config = load_config(folder.config, moved)
+            check_manifest(config, run)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
