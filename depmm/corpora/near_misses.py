@@ -92,7 +92,7 @@ def _loosen(text: str) -> Iterator[tuple[str, re.Pattern[str]]]:
     family = next((group for group in _EXTENSIONS if extension.lower() in group), ())
     others = source
     if dot and family:
-        others = compile_pattern(stem + ".x").regex.pattern.removesuffix("x")
+        others = compile_pattern(stem + ".").regex.pattern
         others += f"(?:{'|'.join(family)})"
     yield "the extension", re.compile(others, flags)
     parts = _GROUP.split(source)

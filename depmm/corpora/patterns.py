@@ -91,7 +91,8 @@ def compile_pattern(text: str) -> Pattern:
     ``{name}`` is the shortest run of characters (no slash) that lets the whole path match,
     ``{name:2}`` exactly two, ``{name:int}`` digits without their leading zeros; a name used twice
     must match the same text twice. ``*`` is any run without slash, ``**/`` any number of folders.
-    Everything else matches itself, upper and lower case included.
+    Everything else matches itself, upper and lower case included, except that the extension
+    (``.wav``) matches in any case, because cameras and recorders write it in both.
 
     Parameters
     ----------
@@ -115,7 +116,8 @@ def compile_pattern(text: str) -> Pattern:
             value=text,
         )
     regex, fields, integers = "", [], set()
-    for piece in _PIECE.findall(text):
+    stem, extension = _split_extension(text)
+    for piece in _PIECE.findall(stem):
         if piece == "**/" and (not regex or regex.endswith("/")):
             regex += "(?:[^/]+/)*"
         elif piece.startswith("**"):
@@ -136,7 +138,15 @@ def compile_pattern(text: str) -> Pattern:
                 integers.add(name)
             shape = {"": "[^/]+?", "int": "[0-9]+"}.get(form, f"[^/]{{{form}}}")
             regex += f"(?P<{name}>{shape})"
+    if extension:
+        regex += f"(?i:{re.escape(extension)})"
     return Pattern(text, re.compile(regex, re.DOTALL), tuple(fields), frozenset(integers))
+
+
+def _split_extension(text: str) -> tuple[str, str]:
+    """Return the pattern without its extension, and the extension, which has letters only."""
+    match = re.search(r"\.[A-Za-z][A-Za-z0-9]*$", text)
+    return (text, "") if match is None else (text[: match.start()], match[0])
 
 
 def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:

@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+from depmm.corpora.patterns import drop_zeros
 from depmm.new_spec.files import FileKind
 from depmm.new_spec.identify import DATES, Fields, assign, find_known_words, identify
 from depmm.new_spec.joins import Join, join_table
 from depmm.new_spec.label_choice import add_path_codes, choose_label, same_label
 from depmm.new_spec.labels import find_label, find_traits
 from depmm.new_spec.sections import Candidate, Draft, Entry
+from depmm.new_spec.spans import Layout
 from depmm.new_spec.streams import step_times, stream_settings
 from depmm.new_spec.words import PARTICIPANT, SPEAKER, TASK, TEXT, VALENCES
 
@@ -87,7 +89,8 @@ def _name_other_fields(kinds: list[FileKind], draft: Draft) -> list[FileKind]:
             layout.fields[(start, stop)] = name
             if name not in fields.order:
                 fields.order.append(name)
-    _separate_sources(usable, fields)
+    _separate_sources(usable, fields, needed)
+    fields.order = [name for name in fields.order if _varies_in_session(name, usable, needed)]
     for kind in usable:
         known = set(kind.layout.fields.values()) | set(kind.layout.constants)
         for name in fields.order:
@@ -96,7 +99,39 @@ def _name_other_fields(kinds: list[FileKind], draft: Draft) -> list[FileKind]:
     return usable
 
 
-def _separate_sources(kinds: list[FileKind], fields: Fields) -> None:
+def _field_values(layout: Layout, name: str) -> list[str]:
+    """Return the value of a field of each path as the spec will read it."""
+    span = next((span for span, known in layout.fields.items() if known == name), None)
+    if span is None:
+        return [layout.constants.get(name, "0")] * len(layout.paths)
+    values = layout.values(span)
+    return [drop_zeros(value) for value in values] if name in layout.integers else values
+
+
+def _varies_in_session(name: str, kinds: list[FileKind], ids: set[str]) -> bool:
+    """Check that a session has files with different values of a field."""
+    found: dict[tuple[str, ...], str] = {}
+    for kind in kinds:
+        columns = [_field_values(kind.layout, field) for field in (name, *sorted(ids))]
+        for text, *key in zip(*columns, strict=True):
+            if found.setdefault(tuple(key), text) != text:
+                return True
+    return False
+
+
+def _share_sessions(kinds: list[FileKind], ids: set[str]) -> bool:
+    """Check that a session has files of several kinds."""
+    seen: set[tuple[str, ...]] = set()
+    for kind in kinds:
+        columns = [_field_values(kind.layout, field) for field in sorted(ids)]
+        keys = set(zip(*columns, strict=True))
+        if keys & seen:
+            return True
+        seen |= keys
+    return False
+
+
+def _separate_sources(kinds: list[FileKind], fields: Fields, ids: set[str]) -> None:
     """Name what tells apart files of one modality that have the same fields."""
     groups: dict[tuple[Any, ...], list[FileKind]] = {}
     for kind in kinds:
@@ -107,11 +142,14 @@ def _separate_sources(kinds: list[FileKind], fields: Fields) -> None:
         common = set.intersection(*words)
         if len(group) < 2 or not any(other - common for other in words):
             continue
+        if not _share_sessions(group, ids):
+            continue
         own = [sorted(other - common) for other in words]
         name = "task" if any(TASK.search(" ".join(other)) for other in own) else "source"
         if name in {n for kind in kinds for n in kind.layout.fields.values()}:
             continue
-        fields.order.insert(0, name)
+        if name not in fields.order:
+            fields.order.insert(0, name)
         for kind, other in zip(group, own, strict=True):
             kind.layout.constants[name] = "_".join(other) or "other"
 

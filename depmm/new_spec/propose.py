@@ -52,7 +52,8 @@ class Proposal:
         else:
             lines.append("label: no column with scores or classes was found")
         if coverage.n_unmatched:
-            lines.append(f"no pattern matches {coverage.n_unmatched} files:")
+            files = "1 file" if coverage.n_unmatched == 1 else f"{coverage.n_unmatched} files"
+            lines.append(f"no pattern matches {files}:")
             lines += [f"  {path}" for path in coverage.unmatched[:20]]
             if coverage.n_unmatched > 20:
                 lines.append(f"  ... and {coverage.n_unmatched - 20} more")

@@ -46,8 +46,8 @@ class Shape:
 
     @property
     def extension(self) -> str:
-        """Extension with its dot, as written."""
-        return PurePosixPath(self.sample[0]).suffix
+        """Extension with its dot, in lower case; patterns match it in any case."""
+        return PurePosixPath(self.sample[0]).suffix.lower()
 
     def split(self) -> list[list[str]]:
         """Return the atoms (numbers, words, separators) of each path, without the extension."""
@@ -216,7 +216,7 @@ def group_by_shape(root: Path) -> FolderContent:
         key = "".join(
             "0" if is_number(atom) else "a" if is_word(atom) else atom for atom in atoms(stem)
         )
-        key += extension
+        key += extension.lower()
         shape = shapes.get(key)
         if shape is None:
             if len(shapes) >= MAX_SHAPES:

@@ -102,7 +102,10 @@ def write_spec(name: str, draft: Draft, coverage: Coverage) -> str:
         lines += ["", *_comment("files without content")]
         lines.append(f"ignore: {write_value(draft.empty)}")
     if coverage.unmatched:
-        lines += ["", *_comment(f"{coverage.n_unmatched} files match no pattern:")]
+        files = (
+            "1 file matches" if coverage.n_unmatched == 1 else f"{coverage.n_unmatched} files match"
+        )
+        lines += ["", *_comment(f"{files} no pattern:")]
         lines += [f"#   {path}" for path in coverage.unmatched[:20]]
     return "\n".join(lines) + "\n"
 

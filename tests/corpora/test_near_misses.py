@@ -19,7 +19,7 @@ session: "{subject}_{visit}"
 @pytest.mark.parametrize(
     ("path", "difference"),
     [
-        ("rec/P1_talk-1.WAV", "case"),
+        ("rec/P1_TALK-1.WAV", "case"),
         ("Rec/P1_Talk-1.wav", "case"),
         ("rec/P1_talk-1.mp3", "the extension"),
         ("rec/P1_Talk-1.FLAC", "the extension"),
@@ -35,17 +35,17 @@ def test_differences_of_a_path_and_a_pattern(path, difference):
 
 
 def test_near_misses_are_counted_in_the_report(tmp_path):
-    files = ["rec/P1_talk-1.wav", "rec/P2_talk-1.WAV", "rec/P3_Talk-1.wav", "rec/P4_walk.wav"]
+    files = ["rec/P1_talk-1.WAV", "rec/P2_TALK-1.wav", "rec/P3_Talk-1.wav", "rec/P4_walk.wav"]
     root = layouts.write(tmp_path, dict.fromkeys(files, ""))
     _, report = index_corpus(parse_spec(SPEC, "toy.yaml"), root)
     (miss,) = report.near_misses
-    assert (miss.files, miss.example) == (2, "rec/P2_talk-1.WAV")
+    assert (miss.files, miss.example) == (2, "rec/P2_TALK-1.wav")
     assert str(miss) in report.summary()
     assert IndexReport.from_json(report.to_json()) == report
 
 
 def test_a_folder_without_matches_names_the_near_miss(tmp_path):
-    root = layouts.write(tmp_path, {"rec/P1_talk-1.WAV": ""})
+    root = layouts.write(tmp_path, {"rec/P1_Talk-1.wav": ""})
     with pytest.raises(ManifestError, match="only in case"):
         index_corpus(parse_spec(SPEC, "toy.yaml"), root)
 

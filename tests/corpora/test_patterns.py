@@ -18,7 +18,8 @@ from depmm.corpora.patterns import (
     [
         ("{a}_{b}.wav", "S1_2_3.wav", {"a": "S1", "b": "2_3"}),
         ("{a}_{b}.wav", "x/S1_2.wav", None),
-        ("{a}_{b}.wav", "S1_2.WAV", None),
+        ("{a}_{b}.wav", "S1_2.WAV", {"a": "S1", "b": "2"}),  # the extension has any case
+        ("S{a}.wav", "s1.wav", None),
         ("**/{a}.wav", "x.wav", {"a": "x"}),
         ("**/{a}.wav", "p/q/x.wav", {"a": "x"}),
         ("v/**/{a}.wav", "v/p/q/x.wav", {"a": "x"}),

@@ -152,3 +152,22 @@ def test_a_folder_with_two_studies_gives_a_spec_of_the_larger_one(tmp_path):
     spec = parse_spec(proposal.text, "own.yaml")
     assert proposal.coverage.counts[0] == 6
     assert not {"part", "group"} & set(spec.codes)
+
+
+def test_extensions_in_two_cases_are_one_pattern(tmp_path):
+    names = ["p1.WAV", "p2.wav", "p3.Wav", "p4.wav"]
+    root = layouts.write(tmp_path / "root", {f"rec/{name}": "x" for name in names})
+    proposal = propose_spec(root)
+    (entry,) = proposal.draft.recordings
+    assert (proposal.coverage.counts, proposal.coverage.n_unmatched) == ([4], 0)
+    assert proposal.draft.fields.order == []
+
+
+def test_formats_of_disjoint_sessions_are_not_told_apart(tmp_path):
+    names = ["v/P01 2024-03-05.mpg", "v/p02 2024-03-06.mpg", "v/P03 2024-03-07.mp4",
+             "v/P04 2024-03-08.mp4", "s/P01 2024-03-05.wav", "s/P03 2024-03-07.wav"]  # fmt: skip
+    root = layouts.write(tmp_path / "root", dict.fromkeys(names, "x"))
+    draft = propose_spec(root).draft
+    assert len(draft.recordings) == 3
+    assert draft.fields.order == []
+    assert not any("fields" in entry.keys for entry in draft.recordings)
