@@ -158,7 +158,7 @@ def test_extensions_in_two_cases_are_one_pattern(tmp_path):
     names = ["p1.WAV", "p2.wav", "p3.Wav", "p4.wav"]
     root = layouts.write(tmp_path / "root", {f"rec/{name}": "x" for name in names})
     proposal = propose_spec(root)
-    (entry,) = proposal.draft.recordings
+    assert len(proposal.draft.recordings) == 1
     assert (proposal.coverage.counts, proposal.coverage.n_unmatched) == ([4], 0)
     assert proposal.draft.fields.order == []
 
