@@ -133,7 +133,6 @@ def export_run(
             file=out,
             remedy="Give a new folder, or delete this one.",
         )
-    config = models[0][1]
     ids = _collect_all(run, models)
     out.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(out.parent) as folder:
@@ -141,7 +140,8 @@ def export_run(
         content.mkdir()
         left_out = _write_all(content, run, models, evaluated, ids, onnx)
         stays = dict(_list_stays(run, models))
-        export = Export(out, _list_files(content), stays, left_out, _list_notes(config))
+        notes = _list_notes(models)
+        export = Export(out, _list_files(content), stays, left_out, notes)
         _write_record(content, export, run.name)
         if findings := search_folder(content, ids):
             raise _refused(run, findings)
@@ -254,16 +254,19 @@ def _list_stays(run: Path, models: list[Model]) -> Iterator[tuple[str, str]]:
             yield name, "it was not chosen" if is_fold else "it is not a file of depmm"
 
 
-def _list_notes(config: Experiment) -> list[str]:
+def _list_notes(models: list[Model]) -> list[str]:
+    facts = [load_inference_facts(folder, config) for folder, config in models]
+    n_validation = min(fact.calibration.validation_subjects for fact in facts)
+    few = f", of {n_validation} subjects only" if n_validation < MIN_SUBJECTS else ""
     notes = [
         "The agreements of the corpora decide whether the weights may be shared.",
         "Weights can reveal properties of training subjects, although they contain no ids.",
-        "inference.json: the interval of a probability changes at predictions of validation "
-        "sessions.",
+        "inference.json: the calibration contains probabilities of validation sessions, without "
+        f"ids{few}.",
         f"metrics.json: counts of all sessions are kept; groups of fewer than {MIN_SUBJECTS} "
         "subjects are left out.",
     ]
-    for modality, source, licence, _ in list_pretrained(config):
+    for modality, source, licence, _ in list_pretrained(models[0][1]):
         if not licence:
             notes.append(f"The licence of the pre-trained network of {modality} ({source}) is "
                          "not stated in the config.")  # fmt: skip
