@@ -7,17 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from depmm.audit.audit import Audit, audit_manifest
-from depmm.audit.audit_output import (
-    read_index_report,
-    write_audit,
-    write_properties,
-    write_recordings,
-)
+from depmm.audit.audit_output import write_audit, write_properties, write_recordings
 from depmm.audit.findings import AuditError, AuditInput, RecordingStatistics
 from depmm.audit.identity.session_embeddings import VOICE, SessionEmbeddings
 from depmm.audit.recording_statistics import compute_recording_statistics
 from depmm.audit.session_properties import session_properties
 from depmm.config.extraction import FaceExtraction
+from depmm.corpora.index_report import read_index_report
 from depmm.corpora.manifest import Manifest, concat_manifests, read_manifest
 from depmm.media.errors import MediaError
 from depmm.media.measurement import measure_recording

@@ -1,4 +1,4 @@
-"""Write the files of an audit (JSON, page, tables), and read the index report of a manifest."""
+"""Write the files of an audit: JSON, page and tables."""
 
 import json
 from collections.abc import Sequence
@@ -11,11 +11,10 @@ from pandas.api.types import is_numeric_dtype
 
 from depmm.audit.audit import Audit
 from depmm.audit.checks import FINDING_NAMES
-from depmm.audit.findings import AuditError, SessionProperties
+from depmm.audit.findings import SessionProperties
 from depmm.audit.saved_audit import SCHEMA_VERSION, AuditContent, manifest_sha256
 from depmm.audit.session_properties import MAX_CATEGORIES, property_names
-from depmm.corpora.index_report import IndexReport
-from depmm.files.checksums import read_text, remove, write_table, write_text
+from depmm.files.checksums import remove, write_table, write_text
 from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.schemas.recordings import RECORDINGS
@@ -95,34 +94,6 @@ def write_recordings(table: pd.DataFrame | None, out: Path) -> None:
     rows = table.reset_index()
     RECORDINGS.check(rows)
     write_table(path, rows)
-
-
-def read_index_report(manifest: Path) -> IndexReport | None:
-    """Read the report that ``depmm index`` writes into the folder of a manifest.
-
-    Parameters
-    ----------
-    manifest : Path
-        Folder of the manifest.
-
-    Returns
-    -------
-    IndexReport or None
-        The report; None if there is no ``index.json``.
-
-    Raises
-    ------
-    AuditError
-        If ``index.json`` is not a report.
-    """
-    path = manifest / "index.json"
-    if not path.is_file():
-        return None
-    text = read_text(path)
-    try:
-        return IndexReport.from_json(text)
-    except ValueError as error:
-        raise AuditError(f"{path}: {error}", file=path) from None
 
 
 def _page(audit: Audit, manifests: Sequence[Path]) -> str:

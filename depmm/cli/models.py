@@ -267,8 +267,9 @@ def predict(
     for file in files:
         try:
             prediction = predictor.predict(
-                file, steps, window, aligned, landmarker, isolate=len(files) > 1
-            )
+                file, steps, window, aligned, landmarker, isolate=len(files) > 1,
+                view=out is not None,
+            )  # fmt: skip
         except (ValueError, OSError) as error:
             text = describe_os_error(error) if isinstance(error, OSError) else describe_error(error)
             echo(f"error: {text}", err=True)

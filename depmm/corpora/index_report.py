@@ -5,10 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.near_misses import NearMiss
+from depmm.files.checksums import read_text
 
 _MAX_LISTED = 10  # entries of a list in the summary; the JSON contains all of them
 _VALUES = re.compile(r"'[^']*'|[0-9]+")
@@ -217,7 +218,8 @@ class IndexReport:
             content["left_out"] = tuple(
                 LeftOut(**{**item, "hints": tuple(item["hints"])}) for item in content["left_out"]
             )
-            content["near_misses"] = tuple(NearMiss(**item) for item in content["near_misses"])
+            near = content.get("near_misses", ())  # reports of earlier versions have none
+            content["near_misses"] = tuple(NearMiss(**item) for item in near)
             content["unused"] = tuple(content["unused"])
             for name in ("superseded", "excluded"):
                 content[name] = tuple((path, reason) for path, reason in content[name])
@@ -351,3 +353,31 @@ def _list_entries(title: str, entries: Sequence[str]) -> list[str]:
         return []
     more = [f"  ... and {len(entries) - _MAX_LISTED} more"] if len(entries) > _MAX_LISTED else []
     return [f"{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:_MAX_LISTED]), *more]
+
+
+def read_index_report(manifest: Path) -> IndexReport | None:
+    """Read the report that ``depmm index`` writes into the folder of a manifest.
+
+    Parameters
+    ----------
+    manifest : Path
+        Folder of the manifest.
+
+    Returns
+    -------
+    IndexReport or None
+        The report; None if there is no ``index.json``.
+
+    Raises
+    ------
+    ManifestError
+        If ``index.json`` is not a report.
+    """
+    path = manifest / "index.json"
+    if not path.is_file():
+        return None
+    text = read_text(path)
+    try:
+        return IndexReport.from_json(text)
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}", file=path) from None

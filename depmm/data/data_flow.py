@@ -10,11 +10,10 @@ import pandas as pd
 from pydantic import Field
 
 from depmm.config import Experiment, Settings
-from depmm.corpora.index_report import IndexReport
+from depmm.corpora.index_report import read_index_report
 from depmm.corpora.manifest import Manifest, read_manifest
 from depmm.data.experiment_data import ExperimentData, find_modalities
 from depmm.data.targets import labelled_sessions, no_target_reason
-from depmm.files.checksums import read_text
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.derived_streams import track_of
 from depmm.store.index import read_failures, read_index
@@ -164,10 +163,9 @@ def _missing_modalities(
 
 
 def _count_not_indexed(manifest: Path) -> dict[str, int] | None:
-    path = manifest / "index.json"
-    if not path.is_file():
+    report = read_index_report(manifest)
+    if report is None:
         return None
-    report = IndexReport.from_json(read_text(path))
     counts = {
         "failures": len(report.failures),
         "missing files or rows": len(report.missing),

@@ -53,7 +53,8 @@ class Prediction:
     quality : RecordingQuality
         Measurements of the recording.
     view : PredictionView, optional
-        What the models read of the recording, for the page; it is not in the JSON file.
+        What the models read of the recording, for the page, if ``predict`` was called with
+        ``view=True``; it is not in the JSON file.
     """
 
     file: str

@@ -4,6 +4,7 @@ The parts are those of evaluation: the sound of each step up to ``data.max_audio
 that ``data.frames_per_step`` chooses. Nothing of it is in the JSON file of a prediction.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,10 +22,14 @@ from depmm.data.signals.crops import CropsSignal
 from depmm.data.signals.signal import ReadSession
 from depmm.data.signals.waveform import WaveformSignal
 from depmm.data.used_signal import list_limited_modalities
+from depmm.inference.quality import QualityWarning
+from depmm.inference.region_map import measure_regions
 from depmm.inference.trained_run import TrainedRun
 from depmm.media.video.face_alignment import encode_jpeg
 from depmm.pages.timeline import Picture, Span
 from depmm.store.session_file import SessionReader
+
+logger = logging.getLogger(__name__)
 
 MAX_SHOWN_STEPS = 24  # steps of the table, those with the largest attribution
 MAX_CROPS = 3  # of a step in the table
@@ -61,9 +66,10 @@ def view_prediction(
     steps: pd.DataFrame,
     duration_s: float,
     attribution: np.ndarray,
-    regions: pd.DataFrame | None,
-) -> PredictionView:
+) -> tuple[PredictionView | None, list[QualityWarning]]:
     """Read what a page shows of a recording.
+
+    The page is an illustration: an error here does not end the prediction.
 
     Parameters
     ----------
@@ -77,14 +83,45 @@ def view_prediction(
         Length of the recording, in seconds.
     attribution : ndarray of float64, shape (L,)
         Attribution of the steps.
-    regions : DataFrame, optional
-        See :class:`PredictionView`.
 
     Returns
     -------
-    PredictionView
-        The view.
+    view : PredictionView or None
+        The view; None if the recording cannot be shown.
+    warnings : list of QualityWarning
+        What the page does not show because of an error.
     """
+    warnings: list[QualityWarning] = []
+    regions, view = None, None
+    try:
+        regions = measure_regions(run.models.values(), dataset)
+    except Exception as error:  # of any encoder, or of the memory of the device
+        warnings.append(_not_shown("no_region_map", "the regions of the face", error))
+    try:
+        view = _view_recording(run, dataset, steps, duration_s, attribution, regions)
+    except Exception as error:  # of any decoder of the crops and sounds
+        warnings.append(_not_shown("no_view", "pictures and sound of the recording", error))
+    return view, warnings
+
+
+def _not_shown(name: str, part: str, error: Exception) -> QualityWarning:
+    logger.warning("the page does not show %s: %r", part, error)
+    kind = type(error).__name__
+    return QualityWarning(
+        name,
+        f"The page does not show {part}, because of an error ({kind}). The prediction is not "
+        "affected.",
+    )
+
+
+def _view_recording(
+    run: TrainedRun,
+    dataset: SessionDataset,
+    steps: pd.DataFrame,
+    duration_s: float,
+    attribution: np.ndarray,
+    regions: pd.DataFrame | None,
+) -> PredictionView:
     key = dataset.session_keys[0]
     n_steps = len(steps)
     masks = dataset.step_masks

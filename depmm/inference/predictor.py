@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from depmm.config import TRACKS, ClassicalConfig, Config
+from depmm.config import TRACKS, ClassicalConfig
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.used_signal import list_limited_modalities, measure_session
@@ -26,7 +26,7 @@ from depmm.inference.calibrated_prediction import calibrate_probability, calibra
 from depmm.inference.classical_prediction import predict_classical
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
-from depmm.inference.prediction_view import view_prediction
+from depmm.inference.prediction_view import PredictionView, view_prediction
 from depmm.inference.prediction_warnings import (
     alignment_warnings,
     left_out_warnings,
@@ -36,13 +36,14 @@ from depmm.inference.prediction_warnings import (
     task_warnings,
     validation_warnings,
 )
-from depmm.inference.quality import (
-    RecordingQuality,
-    measure_quality,
-    quality_warnings,
+from depmm.inference.quality import QualityWarning, measure_quality, quality_warnings
+from depmm.inference.recording_checks import (
+    check_signal,
+    choose_modalities,
+    choose_tracks,
+    describe_failures,
 )
 from depmm.inference.recording_steps import divide_recording
-from depmm.inference.region_map import measure_regions
 from depmm.inference.segmentation import SESSION, recording_manifest
 from depmm.inference.step_table import STEP_COLUMNS
 from depmm.inference.trained_run import TrainedRun, read_trained_run
@@ -56,13 +57,12 @@ from depmm.interpret.attribution.removal import (
     find_present_steps,
     make_session_reference,
 )
-from depmm.media.containers.container import MediaInfo, probe
+from depmm.media.containers.container import probe
 from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
 from depmm.runs.step_reference import StepReference
 from depmm.shards import Shard
 from depmm.sharing.hub import find_run
-from depmm.store.derived_streams import track_of
 from depmm.store.errors import writing
 from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore
@@ -142,6 +142,7 @@ class Predictor:
         aligned: bool = False,
         landmarker: Path | None = None,
         isolate: bool = False,
+        view: bool = False,
     ) -> Prediction:
         """Predict one recording; temporary files are removed.
 
@@ -163,6 +164,9 @@ class Predictor:
         isolate : bool, default False
             Whether the recording is decoded in a process of its own, whose start takes seconds. A
             recording that crashes a decoder is then an error and does not end this process.
+        view : bool, default False
+            Whether to compute the attribute ``view`` of the prediction, what the page shows of the
+            recording. An error there is a warning.
 
         Returns
         -------
@@ -192,10 +196,10 @@ class Predictor:
             )
         info = probe(file)
         duration_s = measure_duration_s(file)
-        tracks = _tracks(run, file, info, aligned)
+        tracks = choose_tracks(run, file, info, aligned)
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
-        modalities = _modalities(run, file, tracks, divided.table)
+        modalities = choose_modalities(run, file, tracks, divided.table)
         # a model of text alone reads no track, but a step needs a file
         read = tracks or [TRACKS[0] if info.has_audio else TRACKS[1]]
         manifest = recording_manifest(
@@ -213,7 +217,7 @@ class Predictor:
                 shard=Shard(),
             )  # fmt: skip
             if report.lost:
-                raise _unusable_recording(file, report.failures, aligned)
+                raise describe_failures(file, report.failures, aligned)
             data = run.config.data.model_copy(update={"workers": 0})
             store = SessionStore(folder, settings)
             mask = divided.selected(data.steps)
@@ -226,11 +230,15 @@ class Predictor:
                     reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
                 )
             used = {name: used[name] for name in list_limited_modalities(run.config)}
-            _check_signal(run, file, quality)
+            check_signal(run, file, quality)
             words = [None if pd.isna(text) else text for text in divided.table["text"]]
             outputs, attribution, missing = _run_models(run, file, dataset, words)
-            regions = measure_regions(run.models.values(), dataset)
-            view = view_prediction(run, dataset, divided.table, duration_s, attribution, regions)
+            shown: PredictionView | None = None
+            unshown: list[QualityWarning] = []
+            if view:
+                shown, unshown = view_prediction(
+                    run, dataset, divided.table, duration_s, attribution
+                )
         result = _calibrate(run, outputs)
         warnings = [
             *reading_warnings(report),
@@ -242,6 +250,7 @@ class Predictor:
             *validation_warnings(result),
             *task_warnings(run),
             *missing_input_warnings(missing),
+            *unshown,
         ]
         return Prediction(
             file=file.name,
@@ -256,7 +265,7 @@ class Predictor:
             top_steps=_top_steps(attribution),
             warnings=warnings,
             quality=quality,
-            view=view,
+            view=shown,
         )
 
 
@@ -267,86 +276,6 @@ def _temporary_store() -> Iterator[Path]:
         with writing():
             folder = stack.enter_context(temporary_folder(Path(tempfile.gettempdir())))
         yield folder
-
-
-def _tracks(run: TrainedRun, file: Path, info: MediaInfo, aligned: bool) -> list[str]:
-    """Return the tracks of a file that the models read, ``audio`` or ``face``."""
-    available = {"audio": info.has_audio, "face": info.has_video}
-    tracks = [name for name in run.tracks if available.get(name, False)]
-    if run.tracks and not tracks and len(run.tracks) == len(run.config.data.modalities):
-        names = {"audio": "sound", "face": "video"}
-        needed = " or ".join(names[name] for name in run.tracks)
-        raise InferenceError(
-            f"{file}: the file has no {needed} track, which the model needs.",
-            file=file,
-            remedy="Give another recording.",
-        )
-    streams = [name for name in run.config.data.features.values() if track_of(name) == "face"]
-    if aligned and streams:
-        raise InferenceError(
-            f"{file}: the model reads the stream {streams[0]!r}, which needs the landmarks of "
-            "detected faces; aligned faces have none.",
-            file=file,
-            setting="data.features",
-            value=streams[0],
-            remedy="Give the recording that the faces were cut from, without --aligned.",
-        )
-    return tracks
-
-
-def _modalities(run: TrainedRun, file: Path, tracks: list[str], steps: pd.DataFrame) -> list[str]:
-    """Return the modalities of the models that a recording and the table of its steps have."""
-    modalities = [
-        name
-        for name, signal in run.signals.items()
-        if signal.track in tracks or (signal.track is None and steps["text"].notna().any())
-    ]
-    if not modalities:
-        needed = " or ".join(signal.content for signal in run.signals.values())
-        raise InferenceError(
-            f"{file}: the recording and its steps have no {needed}, which the model needs.",
-            file=file,
-            setting="steps",
-            remedy="Give a table of the steps with a column text, or another recording.",
-        )
-    return modalities
-
-
-def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> InferenceError:
-    reasons = {f"{failure.cause} {failure.remedy}" for failure in failures.itertuples()}
-    face_only = not aligned and set(failures["stage"]) == {"face"}
-    return InferenceError(
-        f"{file}: no track of the recording can be used: {' '.join(sorted(reasons))}",
-        file=file,
-        remedy="If its frames are aligned faces, give --aligned." if face_only else None,
-    )
-
-
-def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None:
-    """Reject recordings whose prediction would not depend on a signal."""
-    signals = run.signals
-    counts = {name: quality.steps_with[name] for name in signals}
-    hears = any(signal.track == "audio" for signal in signals.values())
-    other = any(counts[name] for name, signal in signals.items() if signal.track != "audio")
-    if hears and not other and quality.sound and quality.sound.snr_db is None:
-        raise InferenceError(
-            f"{file}: the sound is digital silence, and no other modality is available.",
-            file=file,
-            remedy="Check the recording.",
-        )
-    config = run.config
-    if (
-        isinstance(config, Config)
-        and config.model.subtract_session_mean
-        and max(counts.values()) < 2
-    ):
-        raise InferenceError(
-            f"{file}: the recording has one step, and the model subtracts the mean of the steps of "
-            "a session (model.subtract_session_mean).",
-            file=file,
-            setting="model.subtract_session_mean",
-            remedy="Give shorter steps with --window or --steps.",
-        )
 
 
 def _run_models(

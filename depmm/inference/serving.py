@@ -73,7 +73,7 @@ def serve(
         )
     predictor = Predictor(run)
     service = PredictionService(
-        functools.partial(predictor.predict, landmarker=landmarker, isolate=True),
+        functools.partial(predictor.predict, landmarker=landmarker, isolate=True, view=True),
         predictor.trained_run.description,
         predictor.trained_run.tracks,
         host,

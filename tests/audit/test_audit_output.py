@@ -10,12 +10,11 @@ from audit_manifests import (
     index_report,
     labelled_manifest,
     run_audit,
-    split_manifest,
 )
 from html_page import HtmlPage
 
 from depmm.audit.audit import ClassCounts, SkippedChecks
-from depmm.audit.audit_output import read_index_report, write_audit
+from depmm.audit.audit_output import write_audit
 from depmm.audit.findings import AuditError, Finding
 from depmm.audit.saved_audit import SCHEMA_VERSION, AuditContent, find_current_audit, read_audit
 from depmm.corpora.manifest import Manifest, write_manifest
@@ -90,15 +89,3 @@ def test_an_audit_in_another_format_is_an_error(tmp_path, text):
     with pytest.raises((AuditError, DamagedFileError)) as info:
         find_current_audit(tmp_path)
     assert info.value.file == tmp_path / "audit.json"
-
-
-def test_the_index_report_in_the_folder_of_a_manifest_is_read(tmp_path):
-    write_manifest(split_manifest("toy", {"1": "train"}), tmp_path)
-    assert read_index_report(tmp_path) is None
-    report = index_report(unused=("notes.txt",))
-    (tmp_path / "index.json").write_text(report.to_json())
-    assert read_index_report(tmp_path) == report
-    (tmp_path / "index.json").write_text('{"patterns": []}')
-    with pytest.raises(AuditError) as info:
-        read_index_report(tmp_path)
-    assert info.value.file == tmp_path / "index.json"

@@ -1,5 +1,7 @@
 """The report of indexing as text and as JSON."""
 
+import json
+
 import layouts
 import pytest
 from corpus_samples import TOY, TOY_FILES
@@ -10,6 +12,7 @@ from depmm.corpora.index_report import (
     IndexFailure,
     IndexReport,
     list_failures,
+    read_index_report,
     separate_unrelated_folders,
 )
 from depmm.corpora.spec import parse_spec
@@ -22,10 +25,35 @@ def test_a_report_is_unchanged_by_a_json_round_trip(tmp_path):
     assert IndexReport.from_json(report.to_json()) == report
 
 
+def test_a_report_of_an_earlier_version_has_no_near_misses(tmp_path):
+    root = layouts.write(tmp_path, TOY_FILES)
+    report = index_corpus(parse_spec(TOY, "toy.yaml"), root)[1]
+    content = json.loads(report.to_json())
+    del content["near_misses"]
+    for item in content["left_out"]:
+        del item["example"]
+    earlier = IndexReport.from_json(json.dumps(content))
+    assert earlier.near_misses == ()
+    assert earlier.patterns == report.patterns
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"corpus": "toy"}'])
 def test_other_json_is_refused(text):
     with pytest.raises(ManifestError):
         IndexReport.from_json(text)
+
+
+def test_the_report_in_the_folder_of_a_manifest_is_read(tmp_path):
+    assert read_index_report(tmp_path) is None
+    root = layouts.write(tmp_path / "root", TOY_FILES)
+    report = index_corpus(parse_spec(TOY, "toy.yaml"), root)[1]
+    path = tmp_path / "index.json"
+    path.write_text(report.to_json())
+    assert read_index_report(tmp_path) == report
+    path.write_text('{"patterns": []}')
+    with pytest.raises(ManifestError) as info:
+        read_index_report(tmp_path)
+    assert info.value.file == path
 
 
 def test_the_summary_shows_ten_entries_of_a_list(tmp_path):

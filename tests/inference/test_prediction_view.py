@@ -22,7 +22,7 @@ def predicted(predictor, corpus, tmp_path_factory):
     rows = steps[steps["session"] == steps["session"].iloc[0]].iloc[:2]
     rows[["start_s", "end_s", "text", "valence"]].to_csv(folder / "steps.csv", index=False)
     file = corpus.recordings / rows["face"].iloc[0]
-    return predictor.predict(file, steps=folder / "steps.csv", aligned=True)
+    return predictor.predict(file, steps=folder / "steps.csv", aligned=True, view=True)
 
 
 def test_the_parts_of_the_sound_that_the_model_reads_are_marked(predicted):
@@ -60,10 +60,29 @@ def test_the_regions_of_aligned_faces_are_thirds_and_sum_to_one(predicted):
 
 def test_a_run_without_faces_shows_sound_alone(audio_predictor, recording):
     file, steps = recording("S001_1")
-    view = audio_predictor.predict(file, steps=steps).view
+    view = audio_predictor.predict(file, steps=steps, view=True).view
     assert view.recording.pictures == []
     assert (view.crops, view.regions) == ({}, None)
     assert np.nanmax(view.recording.peaks) > 0
+
+
+def test_an_error_of_the_view_is_a_warning_of_the_prediction(
+    audio_predictor, recording, monkeypatch
+):
+    def fail(*_args):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("depmm.inference.prediction_view.measure_regions", fail)
+    monkeypatch.setattr("depmm.inference.prediction_view.view_recording", fail)
+    file, steps = recording("S001_1")
+    expected = audio_predictor.predict(file, steps=steps)
+    prediction = audio_predictor.predict(file, steps=steps, view=True)
+    assert expected.view is prediction.view is None
+    assert prediction.result == expected.result
+    added = prediction.warnings[len(expected.warnings) :]
+    assert [warning.name for warning in added] == ["no_region_map", "no_view"]
+    page = render_prediction_page(prediction.to_dict(), prediction.view)
+    assert all(escape(warning.message) in page for warning in added)
 
 
 def test_the_largest_attributions_are_listed():

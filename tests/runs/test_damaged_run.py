@@ -14,10 +14,10 @@ from transformers import AutoConfig, AutoModel
 
 import depmm
 from depmm.audit.audit_folders import audit_folders
-from depmm.audit.audit_output import read_index_report
 from depmm.audit.saved_audit import read_audit
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, read_facts
 from depmm.corpora.index import index_corpus
+from depmm.corpora.index_report import read_index_report
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.spec import load_spec
 from depmm.errors import DepmmError
