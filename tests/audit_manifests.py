@@ -54,8 +54,8 @@ def index_report(**changes: Any) -> IndexReport:
     """Build a report of the corpus ``toy`` without missing or unused files."""
     counts = dict.fromkeys(("subjects", "sessions", "steps"), 0)
     empty: dict[str, Any] = {
-        "failures": (), "missing": (), "left_out": (), "near_misses": (), "unused": (), "excluded": (),
-        "superseded": (("a", "b"),), "unrelated_folders": {"x": 1},
+        "failures": (), "missing": (), "left_out": (), "near_misses": (), "unused": (),
+        "excluded": (), "superseded": (("a", "b"),), "unrelated_folders": {"x": 1},
     }  # fmt: skip
     patterns = (PatternCount("{subject}.wav", "audio", False, 3),)
     return IndexReport(
