@@ -17,6 +17,19 @@ import depmm.cli.new_spec
 import depmm.cli.serving
 import depmm.cli.sharing
 import depmm.cli.steps  # noqa: F401
-from depmm.cli.application import app, main, reporting_errors, show_progress
+from depmm.cli.application import app, main, reporting_errors, show_progress, sort_commands
+
+# the order of the work, which `depmm --help` shows
+PANELS = {
+    "Start": ("doctor", "download", "simulate"),
+    "Describe a corpus": ("new-spec", "specs", "steps", "index", "audit", "split"),
+    "Read recordings": ("extract", "look", "measures"),
+    "Train": (
+        "configs", "schema", "precompute", "train", "cross-validate", "cross-corpus", "combine",
+    ),
+    "Evaluate and explain": ("evaluate", "compare", "explain", "ask", "probe"),
+    "Predict and share": ("predict", "serve", "export", "push", "pull"),
+}  # fmt: skip
+sort_commands(PANELS)
 
 __all__ = ["app", "main", "reporting_errors", "show_progress"]

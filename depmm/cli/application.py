@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO, TypeVar, cast
@@ -73,6 +73,23 @@ app = _Application(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def sort_commands(panels: Mapping[str, Sequence[str]]) -> None:
+    """Order the commands of the help, and divide them into panels.
+
+    Parameters
+    ----------
+    panels : mapping of str to sequence of str
+        Title of each panel -> names of its commands. All commands have to be in one.
+    """
+    places = [(panel, name) for panel, names in panels.items() for name in names]
+    names = [name for _, name in places]
+    for command in app.registered_commands:
+        command.name = command.name or cast(Any, command.callback).__name__.replace("_", "-")
+        command.rich_help_panel = places[names.index(cast(str, command.name))][0]
+    app.registered_commands.sort(key=lambda command: names.index(cast(str, command.name)))
+
 
 Overrides = Annotated[
     list[str] | None,

@@ -28,10 +28,11 @@ def look(
         ),
     ] = None,
 ) -> None:
-    """Show each session of a store on a page: faces, sound, speech, steps and problems.
+    """Show each session of a store on a page.
 
-    The sessions with the most severe problems are first. The page contains
-    faces and ids of participants: store it like the recordings.
+    It shows faces, sound, speech, steps and problems, the most severe ones
+    first. The page contains faces and ids of participants: store it like the
+    recordings.
     """
     from depmm.contact_sheet.page import write_contact_sheet
     from depmm.corpora.manifest import read_manifest

@@ -76,7 +76,10 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Simulate a corpus of talking faces with known effects, which truth.json lists."""
+    """Simulate a corpus of talking faces with known effects.
+
+    The effects are in truth.json.
+    """
     if design is not None:
         given = {"--spec": spec, "--steps": steps, "--words": words, "--confound": confound}
         for option, value in given.items():
@@ -177,7 +180,10 @@ def index(
     ] = None,
     allow_pickle: AllowPickle = False,
 ) -> None:
-    """Index a corpus and account for every file; exits with 1 if any is missing or unusable."""
+    """Index a corpus, and account for every file.
+
+    Exits with 1 if any file is missing or unusable.
+    """
     from functools import partial
 
     from depmm.corpora.index import index_corpus
@@ -234,7 +240,10 @@ def audit(
         ),
     ] = False,
 ) -> None:
-    """Audit a manifest for leaks and label errors; exits with 1 if any error is found."""
+    """Audit a manifest for leaks and label errors.
+
+    Exits with 1 if any error is found.
+    """
     from depmm.audit.audit import format_audit
     from depmm.audit.audit_folders import audit_folders
 
@@ -270,7 +279,11 @@ def split(
         str | None, typer.Option(help="take the split: and target: sections of this config")
     ] = None,
 ) -> None:
-    """Write which subjects are in train, validation and test of each fold; e.g. folds=10."""
+    """Write which subjects are in which set of each fold.
+
+    The sets are train, validation and test. KEY=VALUE changes a setting, e.g.
+    folds=10.
+    """
     from depmm.config import load_split_config
     from depmm.corpora.splits import write_split
     from depmm.data.experiment_data import experiment_folds
@@ -299,10 +312,11 @@ def extract(
     allow_pickle: AllowPickle = False,
     shard: ShardOption = None,
 ) -> None:
-    """Decode and align every session once; exits with 1 if anything cannot be read.
+    """Decode and align every session once.
 
-    An interrupted extraction continues. KEY=VALUE changes an extraction
-    setting, e.g. face.frames_per_second=10.
+    Exits with 1 if anything cannot be read. An interrupted extraction
+    continues. KEY=VALUE changes an extraction setting, e.g.
+    face.frames_per_second=10.
     """
     from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest

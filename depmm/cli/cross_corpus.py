@@ -47,7 +47,10 @@ def cross_corpus(
     ] = None,
     unit: UnitName = "session",
 ) -> None:
-    """Train on some corpora and test on others, and write the matrix; finished runs are kept."""
+    """Train on some corpora, and test on others.
+
+    Writes the matrix of the results. Finished runs are kept.
+    """
     from depmm.training.cross_corpus import cross_corpus as run_rows
     from depmm.training.cross_corpus import plan_rows
     from depmm.training.cross_corpus_report import report_cross_corpus

@@ -26,7 +26,10 @@ def download(
         ),
     ] = None,
 ) -> None:
-    """Download a model once, check its hash, and keep it in the cache."""
+    """Download a model, and check its hash.
+
+    It is kept in the cache, and downloaded once.
+    """
     from depmm.media.identity.face_model import download_face_model
     from depmm.media.identity.voice_model import download_voice_model
     from depmm.media.video.face_landmarker import find_landmarker

@@ -41,7 +41,10 @@ def explain(
     ] = "training",
     html: Annotated[bool, typer.Option("--html", help="also write explorer.html")] = False,
 ) -> None:
-    """Compute attributions of steps and modalities, and record attention and gates."""
+    """Compute attributions of steps and modalities.
+
+    Attention and gates are recorded.
+    """
     from transformers.utils import logging
 
     from depmm.interpret.attribution.explain import explain as explain_run
@@ -67,7 +70,11 @@ def probe(
         str, typer.Option(help="tested subjects: test, validation, or both with a comma")
     ] = "test",
 ) -> None:
-    """Measure how well nuisance variables can be read from the fused embedding of a session."""
+    """Measure which nuisances a fused embedding reveals.
+
+    A nuisance is a variable of the sessions, such as gender. Writes how well
+    other subjects' values can be read from the fused embedding of a session.
+    """
     from transformers.utils import logging
 
     from depmm.interpret.probe import probe as probe_run
@@ -116,12 +123,13 @@ def ask(
         Path | None, typer.Option(help="output file: .txt, .csv, .json, .svg or .png")
     ] = None,
 ) -> None:
-    """Ask a run a question, e.g. which words separate the labels; options are KEY=VALUE.
+    """Ask a run a question, e.g. which words separate the labels.
 
     Questions: words-by-label, words-by-valence, words-by-encoder,
     agreement, stability, session SUBJECT, modalities, gates, regions,
     misclassified, measures, measure-weights (the last two of classical
-    models). Without a question, lists the options of each.
+    models). Their options are KEY=VALUE. Without a question, lists the
+    options of each.
     """
     from depmm.interpret.query.ask import ask as answer_question
     from depmm.interpret.query.ask import describe_questions, parse_options

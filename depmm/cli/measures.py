@@ -27,7 +27,7 @@ def measures(
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Measure voice and face, and compare the measures with the target.
+    """Measure voice and face, and compare them with the target.
 
     Writes the tables measures, sessions, steps and codebook, and the page
     measures.html. Exits with 1 if sessions are not in the store. KEY=VALUE

@@ -55,7 +55,10 @@ def configs(
 def schema(
     kind: Annotated[SchemaKind, typer.Argument(help="config, or spec for data specs")],
 ) -> None:
-    """Print the JSON Schema of configs or of data specs, for completion in an editor."""
+    """Print the JSON Schema of configs or of data specs.
+
+    Editors complete and check settings with it.
+    """
     from json import dumps
 
     from depmm.config import config_json_schema
@@ -69,7 +72,10 @@ def schema(
 
 @app.command()
 def train(config: ConfigName, overrides: Overrides = None) -> None:
-    """Train one model in one process; start several with accelerate launch -m depmm train."""
+    """Train one model.
+
+    accelerate launch -m depmm train CONFIG trains it in several processes.
+    """
     from depmm.training.experiment import train as train_model
 
     train_model(config, overrides)
@@ -82,10 +88,10 @@ def precompute(
     shard: ShardOption = None,
     workers: Workers = None,
 ) -> None:
-    """Compute embeddings, contours and measures that training needs; continues if interrupted.
+    """Compute the embeddings and measures that training needs.
 
     Training computes them too; this command shares the work between processes
-    and computers.
+    and computers, and continues if interrupted.
     """
     from depmm.shards import find_shard, parse_shard
     from depmm.training.precompute import precompute as compute
@@ -104,7 +110,10 @@ def cross_validate(
         str, typer.Option(help="comma-separated seeds; the folds stay the same")
     ] = "0",
 ) -> None:
-    """Train and test every fold of every seed; finished folds are kept."""
+    """Train and test every fold of every seed.
+
+    Finished folds are kept.
+    """
     from depmm.training.cross_validation import cross_validate as run_folds
 
     try:
@@ -144,7 +153,7 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Write the report of a run: metrics with confidence intervals and baselines."""
+    """Write the report of a run, with intervals and baselines."""
     from depmm.reporting import evaluate as run_evaluation
     from depmm.reporting import summary_lines
 
@@ -167,7 +176,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="folder of the report and of the tables for a paper")],
     unit: UnitName = "session",
 ) -> None:
-    """Compare runs and predictions of other programs on the same test sessions."""
+    """Compare runs and other programs on the same test sessions."""
     from depmm.reporting import summary_lines
     from depmm.run_comparison import compare as compare_runs
 
@@ -187,7 +196,10 @@ def combine(
     ],
     out: Annotated[Path, typer.Option(help="folder of the combination, for depmm evaluate")],
 ) -> None:
-    """Add the logits of finished runs per session, without training; average severities."""
+    """Add the logits of finished runs, without training.
+
+    Predicted severities are averaged.
+    """
     from depmm.runs.combination import combine as combine_runs
 
     combined = combine_runs(runs, out)
@@ -236,9 +248,10 @@ def predict(
         Path | None, typer.Option(help="folder for NAME.json and NAME.html of each file")
     ] = None,
 ) -> None:
-    """Predict new recordings, with calibration and quality warnings; not a diagnosis.
+    """Predict new recordings; not a diagnosis.
 
-    Exits with 1 if a recording cannot be predicted.
+    Predictions are calibrated, with warnings about the recording. Exits with 1
+    if a recording cannot be predicted.
     """
     from depmm.inference.prediction_page import check_outputs, write_prediction
     from depmm.inference.prediction_text import prediction_text
@@ -286,7 +299,10 @@ def predict(
 
 @app.command()
 def doctor() -> None:
-    """Check libraries, face model and devices; exits with 1 if a needed one is missing."""
+    """Check libraries, face model and devices.
+
+    Exits with 1 if a needed one is missing.
+    """
     from depmm.doctor import check_environment, format_checks
 
     checks = check_environment()

@@ -15,7 +15,10 @@ def new_spec(
         Path | None, typer.Option(help="YAML file of the spec; default: print the spec")
     ] = None,
 ) -> None:
-    """Look at a folder and propose a data spec for it; guesses are marked in comments."""
+    """Propose a data spec for a folder of recordings.
+
+    Guesses are marked in comments.
+    """
     from depmm.files.checksums import write_text
     from depmm.new_spec.propose import propose_spec
 

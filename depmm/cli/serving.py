@@ -28,7 +28,10 @@ def serve(
     ] = 500,
     landmarker: Landmarker = None,
 ) -> None:
-    """Predict recordings in a browser, from a file or a camera; keeps nothing; not a diagnosis."""
+    """Predict recordings in a browser; not a diagnosis.
+
+    A recording is a file, or comes from camera and microphone. Nothing is kept.
+    """
     from depmm.inference.serving import serve as serve_run
 
     serve_run(run, host, port, allow_network, max_mib, landmarker)

@@ -29,7 +29,10 @@ def export(
         typer.Option("--onnx", help="also write encoders and fusion as ONNX graphs (extra onnx)"),
     ] = False,
 ) -> None:
-    """Copy what may be shared, search it for ids, and list what stays and why."""
+    """Export what may be shared of a run.
+
+    The files are searched for ids. The export lists what stays, and why.
+    """
     from depmm.sharing.export import export_run
 
     for line in export_run(run, out, fold, seed, onnx).describe():
@@ -44,7 +47,10 @@ def push(
         bool, typer.Option("--public", help="the repository is public; default: private")
     ] = False,
 ) -> None:
-    """Upload an exported folder, unchanged since its export, to the Hugging Face Hub."""
+    """Upload an exported run to the Hugging Face Hub.
+
+    A folder that was changed since its export is refused.
+    """
     from depmm.sharing.hub import push_to_hub
 
     echo(f"{repository} at revision {push_to_hub(folder, repository, public)}")
@@ -58,7 +64,10 @@ def pull(
         str | None, typer.Option(help="commit, 40 hexadecimal digits; the message names it")
     ] = None,
 ) -> None:
-    """Download an exported run from the Hugging Face Hub, and check its files."""
+    """Download an exported run from the Hugging Face Hub.
+
+    Its files are compared with the checksums of the export.
+    """
     from depmm.sharing.hub import download_run
 
     echo(str(download_run(repository, revision, folder)))

@@ -137,11 +137,11 @@ def steps(
         ),
     ] = None,
 ) -> None:
-    """Find the steps of recordings, and write the table that a data spec reads.
+    """Find the steps of recordings, and write their table.
 
     Exits with 1 if there are problems, which TABLE.problems.csv lists, such as
-    a recording that cannot be read. Prints the lines of a spec that read the
-    table.
+    a recording that cannot be read. Prints the lines of a data spec that read
+    the table.
     """
     from depmm.corpora.corpus_facts import Windows
     from depmm.media.sound.speech_segments import SegmentRules
