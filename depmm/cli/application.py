@@ -121,7 +121,9 @@ ShardOption = Annotated[
         "launcher gives to this process, else all sessions",
     ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="number of processes; default: all cores")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="number of processes; default: one per available core")
+]
 UnitName = Annotated[
     str,
     typer.Option(

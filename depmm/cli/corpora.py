@@ -11,7 +11,6 @@ from depmm.cli.application import (
     AllowPickle,
     Landmarker,
     ManifestFolder,
-    Overrides,
     RecordingsFolder,
     ShardOption,
     Workers,
@@ -274,7 +273,10 @@ def audit(
 def split(
     manifest: ManifestFolder,
     out: Annotated[Path, typer.Option(help="CSV of the folds")],
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="settings to change, e.g. folds=10"),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="take the split: and target: sections of this config")
     ] = None,
@@ -303,7 +305,12 @@ def extract(
     manifest: ManifestFolder,
     root: RecordingsFolder,
     out: Annotated[str, typer.Option(help="folder or URL of the store")],
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="settings to change, e.g. face.frames_per_second=10"
+        ),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="take the extract: section of this config")
     ] = None,

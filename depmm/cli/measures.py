@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from depmm.cli.application import ManifestFolder, Overrides, Workers, app, echo
+from depmm.cli.application import ManifestFolder, Workers, app, echo
 
 
 @app.command()
@@ -13,7 +13,12 @@ def measures(
     manifest: ManifestFolder,
     store: Annotated[str, typer.Argument(metavar="STORE", help="folder or URL of the store")],
     out: Annotated[Path, typer.Option(help="folder of the tables and the page")],
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="settings to change, e.g. target.column=score"
+        ),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(

@@ -216,7 +216,7 @@ def combine(
 @app.command()
 def predict(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="folder of a run or of a cross-validation")
+        Path, typer.Argument(metavar="RUN", help="folder of a run, cross-validation or export")
     ],
     files: Annotated[
         list[Path],

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from depmm.cli.application import RunFolder, app, echo
+from depmm.cli.application import app, echo
 
 
 @app.command()
 def export(
-    run: RunFolder,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a run or cross-validation")],
     out: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="folder of the export, new or empty")
     ],

@@ -17,7 +17,9 @@ from depmm.media.sound.voice_activity import DIGITAL_SILENCE_DB
 from depmm.media.sound.waveform_peaks import WaveformPeaks
 from depmm.media.video.face_alignment import encode_jpeg
 from depmm.pages.timeline import Picture, Span, Timeline
+from depmm.store.session_durations import step_files, step_sound
 from depmm.store.session_file import SessionReader
+from depmm.store.step_coverage import union_s
 
 N_PEAKS = 300  # parts of the waveform
 N_PICTURES = 14  # parts of the strip of crops
@@ -73,11 +75,7 @@ class RecordingView:
     @property
     def speech_s(self) -> float:
         """Duration of the speech in seconds, in which overlapping segments count once."""
-        total, end = 0.0, -np.inf
-        for span in sorted(self.speech, key=lambda span: span.start_s):
-            total += max(0.0, span.end_s - max(span.start_s, end))
-            end = max(end, span.end_s)
-        return total
+        return union_s((span.start_s, span.end_s) for span in self.speech)
 
 
 @dataclass
@@ -122,7 +120,8 @@ def view_recording(
         If a part of the file is damaged.
     """
     steps = _list_steps(reader, ends_s, texts)
-    offsets = np.zeros(len(steps)) if duration_s is not None else file_offsets(steps)
+    files = np.zeros(len(steps), np.int64) if duration_s is not None else step_files(reader)
+    offsets = file_offsets(steps, files)
     steps = [_shift(span, offset) for span, offset in zip(steps, offsets.tolist(), strict=True)]
     speech = _list_speech(reader, offsets)
     frame_offsets = _frame_offsets(reader, offsets)
@@ -150,7 +149,7 @@ def view_recording(
         yaw,
         pitch,
         n_jumps,
-        len(np.unique(offsets)) or 1,
+        len(np.unique(files)) or 1,
     )
 
 
@@ -188,7 +187,7 @@ def _list_steps(
     starts = np.asarray(reader.summary["step_start_s"], float)
     ends = starts.copy()
     if "audio.step_samples" in reader.names:
-        ends = starts + np.diff(reader.step_samples, axis=1)[:, 0] / SAMPLE_RATE
+        _, ends = step_sound(reader)
     if "face.step_frames" in reader.names:
         times = np.append(reader.read_tensor("face.time_s"), 0.0)
         first, last = reader.step_frames.T
@@ -202,25 +201,25 @@ def _list_steps(
     return steps
 
 
-def file_offsets(steps: Sequence[Span]) -> np.ndarray:
+def file_offsets(steps: Sequence[Span], files: np.ndarray) -> np.ndarray:
     """Compute where the file of each step begins on an axis with all files of a session.
 
     Parameters
     ----------
     steps : sequence of Span
-        The steps in their order, with times in their file. A step that does not begin after the
-        previous one is the first of another file.
+        The steps, with times in their file.
+    files : ndarray of int64, shape (L,)
+        Index of the file of each step.
 
     Returns
     -------
     ndarray of float64, shape (L,)
         Sum of the lengths of the previous files, in seconds.
     """
-    offsets, offset_s, length_s = np.zeros(len(steps)), 0.0, 0.0
-    for index, step in enumerate(steps):
-        if index and step.start_s <= steps[index - 1].start_s:
-            offset_s, length_s = offset_s + length_s, 0.0
-        offsets[index], length_s = offset_s, max(length_s, step.end_s)
+    names, order = np.unique(files, return_inverse=True)
+    lengths = np.zeros(len(names))
+    np.maximum.at(lengths, order, [step.end_s for step in steps])
+    offsets: np.ndarray = (np.cumsum(lengths) - lengths)[order]
     return offsets
 
 

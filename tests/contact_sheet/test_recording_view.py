@@ -113,7 +113,20 @@ def test_several_files_of_a_session_follow_each_other(tmp_path):
     assert (missing.start_s, missing.end_s) == pytest.approx((1.0, 2.0))
 
 
-def test_overlapping_windows_are_of_one_file():
+def test_the_files_of_a_session_follow_each_other_on_the_axis():
     windows = [Span(start, start + 2.0) for start in (0.0, 1.0, 2.0)]
-    assert file_offsets([*windows, *windows]).tolist() == [0.0] * 3 + [4.0] * 3
-    assert file_offsets([]).tolist() == []
+    files = np.array([0, 0, 0, 1, 1, 1])
+    assert file_offsets([*windows, *windows], files).tolist() == [0.0] * 3 + [4.0] * 3
+    assert file_offsets([], np.zeros(0, np.int64)).tolist() == []
+
+
+def test_steps_of_one_file_may_begin_at_the_same_time(tmp_path):
+    tensors = sound_tensors(np.repeat([3277, 16384], RATE), [])
+    tensors["audio.step_samples"] = np.array([[0, RATE], [0, 2 * RATE]])
+    path = write_session(
+        tmp_path / "s.safetensors", tensors, n_steps=2, step_start_s=[0.0, 0.0], n_frames=0,
+        step_file=[0, 0],
+    )  # fmt: skip
+    with SessionReader(path) as reader:
+        found = view_recording(reader)
+    assert (found.n_files, found.duration_s) == (1, 2.0)
