@@ -217,4 +217,6 @@ def _scalar(text: str) -> str:
     """Write a text plainly if YAML reads it as this text, else in quotation marks."""
     if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    # JSON leaves DEL and the line breaks of Unicode as they are, which YAML refuses or folds
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)
