@@ -22,7 +22,7 @@ from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
@@ -33,6 +33,7 @@ from depmm.inference.prediction_page import render_prediction_page
 from depmm.pages.templates import templates
 
 MAX_WAITING = 4  # recordings that are received or wait, besides the one that is predicted
+MAX_IDLE_S = 30.0  # without a byte of a recording that is received
 BYTES_PER_MIB = 2**20
 _FORM_BYTES = 10_000  # of a form, besides the recording
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
@@ -164,6 +165,8 @@ class PredictionService:
                     raise HTTPException(400, "The form has no recording. Choose a file.")
                 async with self.one_at_a_time:
                     status, text = await run_sync(self.predict_upload, upload)
+        except ClientDisconnect:
+            return Response(status_code=400)
         finally:
             self.n_active -= 1
         return _page(text, status)
@@ -199,7 +202,7 @@ class PredictionService:
         return 200, text
 
     def limited(self, receive: Receive, limit: int) -> Receive:
-        """Count the bytes of a request, whatever its header says.
+        """Count the bytes of a request, whatever its header says, and end one that stops.
 
         Parameters
         ----------
@@ -211,13 +214,19 @@ class PredictionService:
         Returns
         -------
         callable
-            Receives them and raises ``HTTPException`` above the limit.
+            Receives them and raises ``HTTPException`` above the limit, or if nothing arrives.
         """
         n_bytes = 0
 
         async def count() -> Message:
             nonlocal n_bytes
-            message = await receive()
+            try:
+                async with asyncio.timeout(MAX_IDLE_S):
+                    message = await receive()
+            except TimeoutError:  # would keep others waiting
+                raise HTTPException(
+                    408, f"Nothing was received for {MAX_IDLE_S:g} s. Send the recording again."
+                ) from None
             n_bytes += len(message.get("body", b""))
             if n_bytes > limit:
                 raise self.too_large()

@@ -21,6 +21,8 @@ from depmm.files.checksums import read_bytes, read_table, write_text
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 
+MAX_BYTES = 16 * 2**20  # of the file; that of a run has some kilobytes
+
 
 class InferenceFacts(Settings):
     """What a prediction needs of the training of one model."""
@@ -114,9 +116,11 @@ def read_inference_facts(path: Path) -> InferenceFacts:
     ------
     RunError
         If the file cannot be read, or its content is not that of such a file.
+    DamagedFileError
+        If it does not match its checksum, or is too large.
     """
     try:
-        return InferenceFacts.model_validate_json(read_bytes(path))
+        return InferenceFacts.model_validate_json(read_bytes(path, MAX_BYTES))
     except (OSError, ValidationError) as error:
         if isinstance(error, OSError):
             where, cause = "", str(error).splitlines()[-1]

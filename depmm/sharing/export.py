@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 import depmm
-from depmm.config import Experiment
+from depmm.config import ClassicalConfig, Experiment
 from depmm.evaluation.reports.model_card import SharedModels, write_model_card
 from depmm.files.checksums import read_bytes, read_json, write_bytes, write_text
 from depmm.files.writing import temporary_folder
@@ -29,16 +29,19 @@ from depmm.sharing.filters import (
     share_config,
     share_encoders,
     share_environment,
+    share_facts,
     share_metrics,
 )
 from depmm.sharing.ids import MIN_SUBJECTS, SubjectIds, collect_ids
 from depmm.sharing.licences import describe_licences, list_pretrained
 from depmm.sharing.models import Model, choose_models
+from depmm.sharing.own_words import own_words
 from depmm.sharing.sealed_folder import RECORD, seal_folder
 from depmm.sharing.search import Finding, search_folder
 
 LICENCES = "LICENCES.md"
 COPIED = (WEIGHTS_FILE, "step_reference.safetensors", "model.skops", "measures.csv")
+NOT_CHOSEN, FOREIGN = "it was not chosen", "it is not a file of depmm"
 N_LISTED = 10  # findings in a message
 
 
@@ -140,14 +143,39 @@ def export_run(
         content.mkdir()
         left_out = _write_all(content, run, models, evaluated, ids, onnx)
         stays = dict(_list_stays(run, models))
-        notes = _list_notes(models)
+        notes = _list_notes(models, evaluated, content)
         export = Export(out, _list_files(content), stays, left_out, notes)
         _write_record(content, export, run.name)
-        if findings := search_folder(content, ids):
-            raise _refused(run, findings)
+        notes += _search(run, content, ids)
+        notes += _unsearched(models)
         seal_folder(content)
         os.replace(content, out)  # replaces an empty folder, not one that was filled meanwhile
     return export
+
+
+def _search(run: Path, content: Path, ids: SubjectIds) -> list[str]:
+    """Refuse a folder with ids or paths; return what was searched by context only."""
+    findings = search_folder(content, ids)
+    found = {finding.value.casefold() for finding in findings if finding.kind == "id"}
+    ordinary = found & own_words() if found else set()
+    if ordinary:  # its texts contain these words with every corpus
+        named = frozenset(name for name in ids.ids if name.casefold() in ordinary)
+        findings = search_folder(content, SubjectIds(ids.ids, named))
+    if findings:
+        raise _refused(run, findings)
+    if not ordinary:
+        return []
+    return [f"The ids {', '.join(sorted(ordinary))} are also words of depmm. They were searched "
+            "where the context says that they are ids: after words such as subject, in paths and "
+            "in values of keys such as session."]  # fmt: skip
+
+
+def _unsearched(models: list[Model]) -> list[str]:
+    """Name the manifests that do not exist here, whose recordings were not searched."""
+    manifests = {config.data.manifest for _, config in models}
+    missing = sorted(str(m) for m in manifests if not (m / "steps.parquet").is_file())
+    return [f"The manifest {name} does not exist here, so that names of recordings were not "
+            "searched." for name in missing]  # fmt: skip
 
 
 def _find_evaluation(run: Path) -> dict[str, Any]:
@@ -212,7 +240,7 @@ def _write_model(folder: Path, model: RunFolder, config: Experiment) -> None:
     text = yaml.safe_dump(share_config(config), sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
     facts = load_inference_facts(model, config)
-    write_text(folder / "inference.json", facts.model_dump_json(indent=1) + "\n")
+    write_text(folder / "inference.json", share_facts(facts).model_dump_json(indent=1) + "\n")
     if (model.path / CONFIG_FILE).is_file():
         saved = read_json(model.path / CONFIG_FILE)
         saved["encoders"] = share_encoders(saved["encoders"])
@@ -250,37 +278,68 @@ def _list_stays(run: Path, models: list[Model]) -> Iterator[tuple[str, str]]:
             yield name, f"{part}{file.reason}"
     for name in sorted(present):
         if describe_run_file(name) is None and not name.startswith("."):
-            is_fold = name.startswith("seed-")
-            yield name, "it was not chosen" if is_fold else "it is not a file of depmm"
+            yield name, NOT_CHOSEN if name.startswith("seed-") else FOREIGN
 
 
-def _list_notes(models: list[Model]) -> list[str]:
-    facts = [load_inference_facts(folder, config) for folder, config in models]
+def _list_notes(models: list[Model], evaluated: dict[str, Any], content: Path) -> list[str]:
+    config = models[0][1]
+    facts = [load_inference_facts(folder, each) for folder, each in models]
     n_validation = min(fact.calibration.validation_subjects for fact in facts)
     few = f", of {n_validation} subjects only" if n_validation < MIN_SUBJECTS else ""
-    notes = [
+    notes = []
+    if any(content.rglob("model.skops")) and (kept := _kept_rows(config)):
+        notes.append(
+            f"model.skops contains {kept}. These are data of single subjects: share it only if the "
+            "measures may be shared. Models such as ridge, logistic_regression and random_forest "
+            "contain none."
+        )
+    notes += [
         "The agreements of the corpora decide whether the weights may be shared.",
         "Weights can reveal properties of training subjects, although they contain no ids.",
-        "inference.json: the calibration contains probabilities of validation sessions, without "
-        f"ids{few}.",
+        "inference.json: the calibration contains rounded probabilities of validation sessions, "
+        f"without ids{few}.",
         f"metrics.json: counts of all sessions are kept; groups of fewer than {MIN_SUBJECTS} "
         "subjects are left out.",
     ]
-    for modality, source, licence, _ in list_pretrained(models[0][1]):
+    n_tested = evaluated["counts"].get("test", {}).get("subjects", 0)
+    if n_tested < MIN_SUBJECTS:
+        notes.append(
+            f"metrics.json and README.md describe {n_tested} test subjects, fewer than "
+            f"{MIN_SUBJECTS}: a reader who knows them can infer their labels."
+        )
+    for modality, source, licence, _ in list_pretrained(config):
         if not licence:
             notes.append(f"The licence of the pre-trained network of {modality} ({source}) is "
                          "not stated in the config.")  # fmt: skip
     return notes
 
 
+def _kept_rows(config: Experiment) -> str:
+    """Say which training data a fitted classical model consists of, if it does."""
+    unit = config.classical.unit if isinstance(config, ClassicalConfig) else "session"
+    return {
+        "svm": f"the measures of single training {unit}s (the support vectors)",
+        "gaussian_process": f"the measures and labels of all training {unit}s",
+        "k_nearest": f"the measures and labels of all training {unit}s",
+    }.get(config.classical.model.kind if isinstance(config, ClassicalConfig) else "", "")
+
+
 def _write_record(folder: Path, export: Export, name: str) -> None:
+    # names of other files, and of small groups, are for the terminal only
+    stays = {name: reason for name, reason in export.stays.items() if reason != FOREIGN}
+    if n_foreign := len(export.stays) - len(stays):
+        stays["other files"] = f"{n_foreign} that are not files of depmm"
+    left_out = dict(export.left_out)
+    for key in [key for key in left_out if key.startswith("subgroups.")]:
+        reason = left_out.pop(key)
+        left_out[".".join(key.split(".")[:2])] = f"groups: {reason}"
     record = {
         "format_version": 1,
         "depmm": depmm.__version__,
         "run": name,
         "files": export.files,
-        "stays_in_the_run": export.stays,
-        "left_out_of_metrics": export.left_out,
+        "stays_in_the_run": stays,
+        "left_out_of_metrics": left_out,
         "notes": export.notes,
     }
     write_text(folder / RECORD, json.dumps(record, indent=1))

@@ -1,11 +1,14 @@
 """Config, environment and evaluation of a run without what must not be shared."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from depmm.config import Experiment
+from depmm.evaluation.fitted_calibration import ConformalLimit
+from depmm.runs.inference_facts import InferenceFacts
 from depmm.sharing.ids import MIN_SUBJECTS, SubjectIds
 
 # of metrics.json; other keys describe single sessions, other runs, or small groups
@@ -16,7 +19,7 @@ METRIC_KEYS = (
 )
 CALIBRATION_KEYS = ("ece", "brier", "log_loss", "in_the_large", "intercept", "slope")
 BOOTSTRAP_KEYS = ("unit", "class_counts", "n_bootstrap", "confidence", "seed", "n_trainings")
-_COMMAND = re.compile(r"^\S+")
+EDGE_DECIMALS = 2  # of the predictions at which an interval of a probability changes
 
 
 def share_config(config: Experiment) -> dict[str, Any]:
@@ -62,7 +65,62 @@ def share_encoders(encoders: Mapping[str, Any]) -> dict[str, Any]:
     for name, values in encoders.items():
         source = values.get("source")
         shared[name] = values | {"source": name_of(source)} if source else dict(values)
+        shared[name].update(_share_architecture(values))
     return shared
+
+
+def _share_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the names of classes, which are subjects if a network recognised speakers."""
+    architecture = values.get("architecture") or {}
+    network = architecture.get("network")
+    if not isinstance(network, dict) or not isinstance(network.get("id2label"), dict):
+        return {}
+    numbers = {index: f"LABEL_{index}" for index in network["id2label"]}
+    labels = {"id2label": numbers, "label2id": {name: int(i) for i, name in numbers.items()}}
+    return {"architecture": architecture | {"network": network | labels}}
+
+
+def share_facts(facts: InferenceFacts) -> InferenceFacts:
+    """Round what is the value of a single session.
+
+    With the exact prediction of a validation session, an owner of a recording could prove that it
+    is one of them. Quantiles are rounded up, so that their coverage holds.
+
+    Parameters
+    ----------
+    facts : InferenceFacts
+        Facts of a run.
+
+    Returns
+    -------
+    InferenceFacts
+        The shared facts.
+    """
+    fitted, reference = facts.calibration, facts.reference
+    interval = fitted.interval
+    if interval is not None:
+        edges = [round(edge, EDGE_DECIMALS) for edge in interval.edges]
+        interval = interval.model_copy(update={"edges": edges})
+    labels = {label: _round_up(limit) for label, limit in fitted.labels.items()}
+    score = None if fitted.score is None else _round_up(fitted.score)
+    speech = reference.low_speech_s
+    rounded = {"low_speech_s": None if speech is None else round(speech, 1)}
+    calibration = {"interval": interval, "labels": labels, "score": score}
+    return facts.model_copy(
+        update={
+            "calibration": fitted.model_copy(update=calibration),
+            "reference": reference.model_copy(update=rounded),
+        }
+    )
+
+
+def _round_up(limit: ConformalLimit) -> ConformalLimit:
+    """Round to two significant digits."""
+    if not limit.value:
+        return limit
+    unit = 10.0 ** (math.floor(math.log10(limit.value)) - 1)
+    value = float(f"{math.ceil(limit.value / unit - 1e-9) * unit:.6g}")
+    return limit.model_copy(update={"value": value})
 
 
 def name_of(source: str) -> str:
@@ -99,9 +157,11 @@ def share_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
     """
     # the hash of the manifest and the audit tell whether another copy is the same data
     shared = {key: value for key, value in environment.items() if key != "audit"}
-    if match := _COMMAND.match(str(environment.get("command", ""))):
-        words = str(environment["command"]).split()
-        shared["command"] = " ".join([PurePath(match.group()).name, *words[1:2]])
+    # a script has a name of the user, and arguments are paths
+    words = re.split(r"\s+", str(shared.pop("command", "")))
+    if PurePath(words[0]).name in ("depmm", "__main__.py"):
+        commands = [word for word in words[1:2] if re.fullmatch(r"[a-z][a-z-]*", word)]
+        shared["command"] = " ".join(["depmm", *commands])
     return shared
 
 
@@ -142,6 +202,10 @@ def share_metrics(
     used = (content.get("coverage") or {}).get("used_signal")
     if used:
         shared["coverage"] = {"used_signal": used}
+    # metrics of the validation subjects, who often are few
+    n_subjects = [counts.get("subjects", 0) for counts in content.get("counts", {}).values()]
+    if shared.get("split_gap") and min(n_subjects, default=0) < MIN_SUBJECTS:
+        del shared["split_gap"]
     for key in sorted(content.keys() - shared.keys()):
         if content[key]:
             left_out[key] = "it describes single sessions, small groups, or other runs"

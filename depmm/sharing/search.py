@@ -19,12 +19,13 @@ from typing import Any
 from depmm.files.limited_yaml import YamlError, load_yaml
 from depmm.sharing.ids import SubjectIds
 
-TEXT = {".md", ".csv", ".txt", ".tex", ".html", ""}
+TEXT = {".csv", ".txt", ".tex", ".html", ""}
 _TAGS = re.compile(r"<[^>]*>")
 _DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 _MAX_HEADER = 1 << 27
 # of a pre-trained network: its vocabulary contains most names and numbers
-_PUBLIC = re.compile(r"(^|\.)encoders\.[^.]+\.architecture(\.|$)")
+_PUBLIC = re.compile(r"(^|\.)encoders\.[^.]+\.architecture\.tokenizer(\.|\[|$)")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")  # of Markdown, such as P017\_1
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def _read_places(path: Path) -> Iterator[tuple[str, str, str]]:
         tags = " ".join(_TAGS.findall(text))
         yield from _lines(html.unescape(_TAGS.sub(" ", text)))
         yield from ((f"tag, {place}", key, part) for place, key, part in _lines(tags))
+    elif suffix == ".md":
+        yield from _lines(html.unescape(_ESCAPED.sub(r"\1", path.read_text(encoding="utf-8"))))
     elif suffix in TEXT:
         yield from _lines(path.read_text(encoding="utf-8"))
     elif suffix == ".safetensors":

@@ -1,12 +1,15 @@
 """The web application of ``depmm serve``."""
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from depmm.inference import InferenceError
+from depmm.inference import InferenceError, serve_app
 from depmm.inference.predictor import Predictor
 from depmm.inference.serve_app import MAX_WAITING, PredictionService, is_loopback
 from depmm.inference.serving import ServeError, serve
@@ -111,6 +114,43 @@ def test_large_recordings_and_too_many_are_refused(client, service, temporary_fi
     assert service.n_active == 0
     service.n_active = MAX_WAITING + 1
     assert send(client, b"x").status_code == 503
+    assert not list(temporary_files.iterdir())
+
+
+def test_an_upload_that_stops_is_ended(service, monkeypatch):
+    monkeypatch.setattr(serve_app, "MAX_IDLE_S", 0.01)
+
+    async def receive() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(HTTPException) as caught:
+        asyncio.run(service.limited(receive, 10)())
+    assert caught.value.status_code == 408
+
+
+def test_an_aborted_upload_is_no_error(service, temporary_files):
+    headers = {"host": "127.0.0.1", "origin": "http://127.0.0.1"}
+    headers["content-type"] = "multipart/form-data; boundary=x"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "scheme": "http",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    start = b'--x\r\nContent-Disposition: form-data; name="recording"; filename="a"\r\n\r\nb'
+    messages = [
+        {"type": "http.request", "body": start, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, object]:
+        return messages.pop(0)
+
+    answer = asyncio.run(service.receive_recording(Request(scope, receive)))
+    assert answer.status_code == 400
+    assert service.n_active == 0
     assert not list(temporary_files.iterdir())
 
 

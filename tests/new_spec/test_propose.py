@@ -12,10 +12,12 @@ from media_files import wav_bytes
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.spec import load_spec, parse_spec
+from depmm.files.limited_yaml import load_yaml
 from depmm.media.duration import duration_s
 from depmm.new_spec import shapes
 from depmm.new_spec.propose import propose_spec
 from depmm.new_spec.shapes import group_by_shape
+from depmm.new_spec.text import write_value
 from depmm.simulation.layout import simulate_layout
 
 SUBJECTS = [3, 5, 7, 11, 12, 20]
@@ -171,3 +173,19 @@ def test_formats_of_disjoint_sessions_are_not_told_apart(tmp_path):
     assert len(draft.recordings) == 3
     assert draft.fields.order == []
     assert not any("fields" in entry.keys for entry in draft.recordings)
+
+
+def test_damaged_files_and_any_names_of_columns_give_a_spec_that_can_be_read(tmp_path):
+    root = tmp_path / "corpus"
+    root.mkdir()
+    for index in range(8):
+        (root / f"P{index:02}.wav").write_bytes(wav_bytes(np.zeros(160)))
+    (root / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(99))
+    (root / "deep.json").write_text("[" * 200_000)
+    name = "PHQ\x7f8 \u2028\x85 total: #"
+    rows = "".join(f"P{index:02},{index * 2}\n" for index in range(8))
+    (root / "labels.csv").write_text(f'id,"{name}"\n{rows}', encoding="utf-8")
+    assert propose_spec(root).text
+    for text in (name, "\x1b[31m", "- a", "{b}", "'", "\U0001f600", "null", "a: b #c", "\ufeffa"):
+        value = write_value({text: [text]})
+        assert load_yaml(value) == {text: [text]}

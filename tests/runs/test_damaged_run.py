@@ -33,6 +33,7 @@ from depmm.models.model_config import DepressionConfig
 from depmm.models.saved import is_path_of_run
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunError, find_model_folders
+from depmm.runs.inference_facts import read_inference_facts
 from depmm.runs.lineage import find_training_subjects
 
 N_FLIPS = 12
@@ -301,3 +302,12 @@ def test_a_restored_file_is_read_again(copy):
         with pytest.raises(DamagedFileError):
             DepressionModel.from_pretrained(copy)
     DepressionModel.from_pretrained(copy)
+
+
+def test_an_enormous_file_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "inference.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 36)
+    with pytest.raises(DepmmError) as caught:
+        read_inference_facts(path)
+    assert caught.value.file == path

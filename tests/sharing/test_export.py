@@ -129,6 +129,22 @@ def test_an_id_in_any_file_refuses_the_export(evaluated_run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_ids_that_are_counts_and_words_do_not_refuse_an_export(evaluated_run, tmp_path):
+    run = shutil.copytree(evaluated_run, tmp_path / "run")
+    split = pd.read_csv(run / "split.csv", dtype=str)
+    split["subject"] = ["2", "4", "6", "12", "F1", "may", *split["subject"][6:]]
+    write_bytes(run / "split.csv", split.to_csv(index=False).encode())
+    (run / "Anna_1.wav").touch()
+    export = export_run(run, tmp_path / "out")
+    assert export.stays["Anna_1.wav"]
+    assert any("f1, may" in note for note in export.notes)
+    record = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert not any("f1" in note or "Anna" in note for note in record["notes"])
+    assert "Anna_1.wav" not in record["stays_in_the_run"]
+    assert "subgroups.gender" in record["left_out_of_metrics"]
+    assert "subgroups.gender.female" in export.left_out
+
+
 @pytest.mark.slow
 def test_the_list_of_files_is_complete_and_true(evaluated_run, depmm, tmp_path):
     """Every file that commands write into a run is described; where none are named, none are."""
