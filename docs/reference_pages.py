@@ -124,7 +124,8 @@ def settings_page() -> str:
     parts = [
         "# Settings",
         "A config is a YAML file with these sections. `base: other.yaml` inherits the settings of "
-        "another config; `key=value` on the command line changes a setting, for example "
+        "another config, and `base: demo` those of a config of depmm; `key=value` on the command "
+        "line changes a setting, for example "
         "`training.learning_rate=1.0e-3`. An unknown setting is an error, which names the most "
         "similar one. `null` is the value of a "
         "setting whose type allows None, for example `training.patience: null`; any other setting "

@@ -19,7 +19,7 @@ def new_spec(
 
     Guesses are marked in comments.
     """
-    from depmm.files.checksums import write_text
+    from depmm.files.writing import write_text  # without a checksum: the spec is to be edited
     from depmm.new_spec.propose import propose_spec
 
     if out is not None and out.exists():

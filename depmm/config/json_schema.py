@@ -18,7 +18,8 @@ def config_json_schema() -> dict[str, Any]:
         JSON Schema, draft 2020-12.
     """
     network, classical = Config.model_json_schema(), ClassicalConfig.model_json_schema()
-    base = {"type": "string", "description": "path of another config, relative to this file"}
+    about = "path of another config, relative to this file, or the name of a config of depmm"
+    base = {"type": "string", "description": about}
     schema = {
         "type": "object",
         "additionalProperties": False,

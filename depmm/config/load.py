@@ -1,7 +1,8 @@
 """Read configs: YAML files with bases, and overrides ``key=value``.
 
-A config file may have a ``base:``, the path of another config relative to the file. The settings of
-the file then override those of the base, mapping by mapping.
+A config file may have a ``base:``, the path of another config relative to the file, or the name of
+a config included in depmm. The settings of the file then override those of the base, mapping by
+mapping.
 
 ``null`` is the value of a setting whose type allows None, for example ``training.patience``. Any
 other setting or section that is ``null`` has its default, whatever the base says, and an entry of a
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 
 from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT
 from depmm.config.settings import ConfigError
-from depmm.config.shipped import find_config
+from depmm.config.shipped import find_base, find_config
 from depmm.config.validation import config_error
 from depmm.files.checksums import read_text
 from depmm.files.limited_yaml import MAX_DEPTH, YamlError, check_size, load_yaml
@@ -270,7 +271,9 @@ def read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    return _merge(read_with_bases(path.parent / str(base), (*seen, path.resolve())), values)
+    return _merge(
+        read_with_bases(find_base(str(base), path.parent), (*seen, path.resolve())), values
+    )
 
 
 def merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

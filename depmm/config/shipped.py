@@ -44,5 +44,31 @@ def find_config(config: Path | str) -> Path:
     return path
 
 
+def find_base(base: str, folder: Path) -> Path:
+    """Find the base of a config.
+
+    Parameters
+    ----------
+    base : str
+        Path relative to the folder, or the name of a config included in depmm.
+    folder : Path
+        Folder of the config that names the base.
+
+    Returns
+    -------
+    Path
+        The file, which may not exist.
+
+    Raises
+    ------
+    ConfigError
+        If there is no config with this name.
+    """
+    path = folder / base
+    if path.is_file() or Path(base).suffix or "/" in base:
+        return path
+    return find_config(base)
+
+
 def _folder() -> Path:
     return shipped_folder("configs", "experiments/configs")

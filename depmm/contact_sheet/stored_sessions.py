@@ -111,7 +111,8 @@ def list_stored_sessions(
     if manifest is not None:  # a store may have sessions of other manifests
         known = dict.fromkeys(_keys(manifest.sessions))
     expected = {key: _expected_of_corpus(index, key[0]) for key in known}
-    expected |= {key: _expected_of_steps(rows) for key, rows in steps.items() if key in known}
+    for key in known.keys() & steps.keys():
+        expected[key] |= _expected_of_steps(steps[key])
     return StoredSessions(
         store,
         hashes,

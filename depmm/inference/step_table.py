@@ -8,7 +8,7 @@ import pandas as pd
 from depmm.corpora.tables.csv_files import read_csv
 from depmm.inference.errors import InferenceError
 from depmm.schemas.manifest import VALENCES
-from depmm.steps.table import OTHER
+from depmm.steps.table import OTHER, PARTICIPANT
 
 STEP_COLUMNS = ("start_s", "end_s", "text", "valence")
 # further columns of the tables of ``depmm steps``
@@ -39,9 +39,10 @@ def read_steps(path: Path, duration_s: float, recording: Path | None = None) -> 
     Raises
     ------
     InferenceError
-        If the table cannot be read or is empty, a column is missing or unknown, a valence is
-        unknown, a time is not a number, a step does not end after its start, steps are not sorted
-        by start, a step is not inside the recording, or no row is one of the recording.
+        If the table cannot be read or is empty, the participant is not chosen, a column is missing
+        or unknown, a valence is unknown, a time is not a number, a step does not end after its
+        start, steps are not sorted by start, a step is not inside the recording, or no row is one
+        of the recording.
     """
     steps = _read_cells(path)
     if "path" in steps:
@@ -122,6 +123,17 @@ def _rows_of(steps: pd.DataFrame, path: Path, recording: Path | None) -> pd.Data
 
 def _leave_out_others(steps: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Leave out the turns of the other speaker, and keep the end of the turn before a step."""
+    named = steps["speaker"].isin([PARTICIPANT, OTHER]) | steps["speaker"].isna()
+    if not named.all():
+        speakers = sorted(set(steps.loc[~named, "speaker"].astype(str)))
+        raise InferenceError(
+            f"{path}: the participant is not chosen among the speakers {', '.join(speakers[:5])}.",
+            file=path,
+            column="speaker",
+            value=speakers[0],
+            remedy="Choose the participant with depmm steps --by turns --participant, or write "
+            f"{PARTICIPANT} and {OTHER} in the column.",
+        )
     is_other = steps["speaker"] == OTHER
     if is_other.all():
         raise InferenceError(

@@ -137,6 +137,19 @@ def test_circular_bases_are_refused(tmp_path):
     assert (info.value.file, info.value.setting) == (path, "base")
 
 
+def test_a_base_is_the_name_of_an_included_config_or_a_file_beside_the_config(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("base: demo\nname: own\n")
+    own, demo = load_config(path), load_config("demo")
+    assert (own.name, own.training, own.model) == ("own", demo.training, demo.model)
+    (tmp_path / "demo").write_text("base: demo.yaml\ntraining: {epochs: 3}\n")
+    (tmp_path / "demo.yaml").write_text(DEMO.read_text())
+    assert load_config(path).training.epochs == 3
+    path.write_text("base: deno\nname: own\n")
+    with pytest.raises(ConfigError, match="demo"):
+        load_config(path)
+
+
 def test_a_base_that_does_not_exist_is_named(tmp_path):
     path = tmp_path / "child.yaml"
     path.write_text("base: none.yaml")

@@ -147,3 +147,11 @@ def test_a_table_of_several_recordings_and_speakers(tmp_path):
     with pytest.raises(InferenceError) as info:
         read_steps(table, 2.0, tmp_path / "a.wav")
     assert (info.value.line, info.value.column) == (5, "start_s")
+
+
+def test_a_table_without_a_chosen_participant_is_refused(tmp_path):
+    table = tmp_path / "turns.csv"
+    table.write_text("start_s,end_s,speaker\n0,1,channel_0\n1,2,channel_1\n")
+    with pytest.raises(InferenceError) as info:
+        read_steps(table, 5.0)
+    assert (info.value.column, info.value.value) == ("speaker", "channel_0")

@@ -127,6 +127,10 @@ def compare_pair(
     if cannot_reject or near_perfect:
         wider = mover(terms, _correlation(covariance, trainings, n_seeds))
         interval = _widen(interval, wider, rejected=p <= 1 - confidence)
+    if METRICS[name].proportion:  # with few subjects, the test does not reject such differences
+        interval = replace(
+            interval, ci_low=max(interval.ci_low, -1.0), ci_high=min(interval.ci_high, 1.0)
+        )
     return PairedDifference(interval, p, smallest if smallest > ROUNDING else np.nan)
 
 
