@@ -250,8 +250,8 @@ def predict(
 ) -> None:
     """Predict new recordings; not a diagnosis.
 
-    Predictions are calibrated, with warnings about the recording. Exits with 1
-    if a recording cannot be predicted.
+    Predictions are calibrated, with warnings about the recording.
+    Exits with 1 if a recording cannot be predicted.
     """
     from depmm.inference.prediction_page import check_outputs, write_prediction
     from depmm.inference.prediction_text import prediction_text
