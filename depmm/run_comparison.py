@@ -54,7 +54,7 @@ def compare(runs: Sequence[Path | str], out: Path | str, unit: str = "session") 
     Examples
     --------
     >>> import depmm
-    >>> content = depmm.compare(["runs/fused", "runs/audio"], "reports/fused_audio")
+    >>> content = depmm.compare(["runs/demo", "other.csv"], "reports/comparison")
     >>> content["comparison"][0]["metric"]
     'balanced_accuracy'
     """

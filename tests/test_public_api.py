@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -41,6 +42,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         run = depmm.train("demo", ["training.epochs=1", "data.workers=0"])
         depmm.explain(run)
+        predictions = pd.read_parquet(run / "predictions.parquet")
+        columns = ["subject", "session", "y_true", "y_prob"]
+        other = predictions.loc[predictions["split"] == "test", columns]
+        other.assign(y_prob=other["y_prob"] / 2).to_csv("other.csv", index=False)
     finally:
         os.chdir(before)
     return folder

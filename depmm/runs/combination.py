@@ -46,6 +46,13 @@ def combine(runs: Sequence[Path | str], out: Path | str) -> Combination:
         If a table cannot be used.
     LockedError
         If another process writes to the folder.
+
+    Examples
+    --------
+    >>> import depmm
+    >>> combination = depmm.combine(["runs/demo", "other.csv"], "runs/combined")
+    >>> "y_prob" in combination.predictions
+    True
     """
     paths, out = [Path(path) for path in runs], Path(out)
     contents = [read_run(path) for path in paths]

@@ -95,7 +95,7 @@ def test_sessions_without_the_modality_are_excluded_and_counted(corpus, tmp_path
             "target={column: gender, positive: [women], negative: [male]}",
             {"setting": "target.positive", "column": "gender", "value": "women"},
         ),
-        ("extract.face.frames_per_second=9.0", {"setting": "data.store"}),
+        ("extract.face.frames_per_second=9.0", {"setting": "extract.face.frames_per_second"}),
         ("data.store=nowhere", {"file": Path("nowhere")}),
         (
             "data.steps={task: [interview]}",

@@ -117,7 +117,7 @@ def test_experiments_that_cannot_be_are_refused(corpora, monkeypatch):
     assert error.value.file == Path("corpora/eatd/manifest")
     with pytest.raises(StoreError) as store_error:
         cross_corpus("config.yaml", rows, overrides=["name=other", "extract.face.jpeg_quality=80"])
-    assert store_error.value.setting == "extract"
+    assert store_error.value.setting == "extract.face.jpeg_quality"
 
 
 @pytest.mark.parametrize(
