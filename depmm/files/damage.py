@@ -40,6 +40,9 @@ def remedy_for(path: Path) -> str:
     str
         One sentence.
     """
+    folder = path.parent
+    if any((place / "export.json").is_file() for place in (folder, folder.parent)):
+        return "Copy or download the exported folder again."
     return f"Restore the file from a copy, or {_AGAIN.get(path.name, _TRAIN)}."
 
 

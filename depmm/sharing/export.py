@@ -285,7 +285,8 @@ def _list_notes(models: list[Model], evaluated: dict[str, Any], content: Path) -
     config = models[0][1]
     facts = [load_inference_facts(folder, each) for folder, each in models]
     n_validation = min(fact.calibration.validation_subjects for fact in facts)
-    few = f", of {n_validation} subjects only" if n_validation < MIN_SUBJECTS else ""
+    counted = f"{n_validation} subject{'' if n_validation == 1 else 's'}"
+    few = f", of {counted} only" if n_validation < MIN_SUBJECTS else ""
     notes = []
     if any(content.rglob("model.skops")) and (kept := _kept_rows(config)):
         notes.append(

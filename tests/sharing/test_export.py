@@ -68,6 +68,10 @@ def test_an_exported_network_predicts_like_the_run(corpus, evaluated_run, tmp_pa
 
     again = depmm("export", evaluated_run, out)
     assert (again.code, str(out) in again.err) == (2, True)
+    (out / "inference.json").write_text("{}")
+    with pytest.raises(DepmmError) as caught:
+        Predictor(out)
+    assert "exported folder" in caught.value.remedy  # a receiver cannot train it again
 
 
 @pytest.mark.slow
