@@ -168,14 +168,14 @@ def _check_name(repository: str) -> None:
 @contextmanager
 def _reporting(repository: str) -> Iterator[None]:
     """Convert errors of the hub and of the network."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+    except SharingError:
+        raise
+    except Exception as error:  # of the hub or of its HTTP library, which depends on the version
         lines = str(error).strip().splitlines()
         raise SharingError(
             f"{repository}: the hub cannot be used ({lines[0] if lines else error!r}).",
             value=repository,
-            remedy="Check name, revision and network, and log in with: hf auth login",
+            remedy="Check name, revision and network, and log in with: hf auth login.",
         ) from None

@@ -133,3 +133,14 @@ def test_a_download_is_pinned_and_compared(exported, hub, tmp_path):
     (hub.root / "model.safetensors").unlink()
     with pytest.raises(SharingError):
         download_run("lab/run", COMMIT, tmp_path / "other", api=hub)
+
+
+class UnreachableHub:
+    def repo_info(self, repo_id, revision=None):
+        raise RuntimeError("[Errno -2] Name or service not known")  # no OSError, as of httpx
+
+
+def test_a_hub_that_is_not_reached_is_an_error_with_the_repository():
+    with pytest.raises(SharingError) as info:
+        download_run("me/model", None, api=UnreachableHub())
+    assert info.value.value == "me/model"
