@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from depmm.files.checksums import MAX_SUMS_BYTES
 from depmm.files.damage import SUMS_FILE
 from depmm.files.writing import write_text
 from depmm.sharing.errors import SharingError
@@ -66,7 +67,9 @@ def check_sealed(folder: Path, links: bool = False) -> list[str]:
 
 def _check(folder: Path, prefix: str, links: bool) -> list[str]:
     listed = {}
-    for line in (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines():
+    if (folder / SUMS_FILE).stat().st_size > MAX_SUMS_BYTES:
+        raise _not_exported(folder / SUMS_FILE, "is larger than that of an export")
+    for line in (folder / SUMS_FILE).read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         listed[name] = digest
     names = [f"{prefix}{SUMS_FILE}"]

@@ -72,6 +72,10 @@ def test_an_exported_network_predicts_like_the_run(corpus, evaluated_run, tmp_pa
     with pytest.raises(DepmmError) as caught:
         Predictor(out)
     assert "exported folder" in caught.value.remedy  # a receiver cannot train it again
+    with (out / "SHA256SUMS").open("wb") as file:
+        file.truncate(1 << 36)
+    with pytest.raises(SharingError):
+        check_sealed(out)
 
 
 @pytest.mark.slow
