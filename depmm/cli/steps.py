@@ -189,5 +189,5 @@ def steps(
         for problem in found.problems[:5]:
             of_word = f" {problem.text!r}" if problem.text else ""
             echo(f"{problem.path}{of_word}: {problem.problem}", err=True)
-        echo(f"{len(found.problems)} problems: see {problems_path(out)}", err=True)
+        echo(f"all problems: see {problems_path(out)}", err=True)
         raise typer.Exit(1)

@@ -249,7 +249,7 @@ class IndexReport:
                 if name.endswith("_features") and not name.startswith("steps_with_any_")
             ],
             f"labels: {counts['positive']} positive, {counts['negative']} negative, "
-            f"{counts['unlabelled']} sessions without label; {counts['scores']} with a score",
+            f"{counts['unlabelled']} without label; {counts['scores']} with a score",
             "present:",
         ]
         lines += [
@@ -274,7 +274,10 @@ class IndexReport:
         )
         lines += _list_entries(
             "folders without files of this corpus",
-            [f"{folder}/ ({count} files)" for folder, count in self.unrelated_folders.items()],
+            [
+                f"{folder}/ ({count} file{'s' if count > 1 else ''})"
+                for folder, count in self.unrelated_folders.items()
+            ],
         )
         if self.ignored or self.hidden:
             lines.append(f"ignored by the spec: {self.ignored}; hidden: {self.hidden}")

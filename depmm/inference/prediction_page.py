@@ -82,6 +82,8 @@ def render_prediction_page(
         largest=largest_steps(np.array(attribution, float)),
         crops=_encode_crops(view),
         has_pictures=view is not None and bool(view.recording.pictures),
+        has_text=any(step["text"] for step in content["steps"]),
+        has_valence=any(step["valence"] for step in content["steps"]),
         has_sound=view is not None and view.recording.peaks is not None,
         n_steps=len(content["steps"]),
         regions=None if view is None or view.regions is None else _describe_regions(view.regions),

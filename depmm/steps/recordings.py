@@ -79,11 +79,14 @@ class FoundSteps:
             (1.0 if step.confidence is None else step.confidence) < LOW_CONFIDENCE
             for step in self.steps
         )
-        parts = [f"{len(self.steps)} steps ({seconds:.1f} s) of {self.n_recordings} recordings"]
+        parts = [
+            f"{len(self.steps)} steps ({seconds:.1f} s) "
+            f"of {self.n_recordings} recording{'s' if self.n_recordings > 1 else ''}"
+        ]
         if low:
             parts.append(f"{low} with a confidence below {LOW_CONFIDENCE}: listen to them")
         if self.problems:
-            parts.append(f"{len(self.problems)} problems")
+            parts.append(f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}")
         return "; ".join(parts)
 
 

@@ -53,8 +53,10 @@ class UsedSignal:
             For example ``the model reads 41.2 of 60.0 s of sound (69 %): 18.8 s are behind
             data.max_audio_s = 4 s per step``.
         """
+        if not self.total:
+            return f"the model reads no {self.unit.removeprefix('s of ')}, because there is none"
         digits, unit = (1, " s") if self.unit.startswith("s ") else (0, "")
-        share = f" ({100 * self.used / self.total:.0f} %)" if self.total else ""
+        share = f" ({100 * self.used / self.total:.0f} %)"
         text = f"the model reads {self.used:.{digits}f} of {self.total:.{digits}f} {self.unit}"
         parts = [f"{amount:.{digits}f}{unit} are {why}" for why, amount in self.left_out.items()]
         return f"{text}{share}" + (f": {', '.join(parts)}" if parts else "")
