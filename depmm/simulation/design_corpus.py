@@ -5,17 +5,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depmm.config import StreamConfig
 from depmm.corpora.spec_schema import TRUTH_FILE
 from depmm.errors import did_you_mean
 from depmm.files.writing import write_text
-from depmm.simulation.designs import DESIGNS
+from depmm.simulation.designs import DESIGNS, DesignSample
 from depmm.simulation.participants import GENERATOR, SimulationError, check_arguments, check_empty
 from depmm.simulation.writers import write_array
 
 STREAM = StreamConfig(name="rows", rate_hz=1.0, format="npy")  # format of all feature files
 N_VALIDATION, N_TEST = 500, 2000  # subjects; a standard error of the AUROC below .012
+
+
+def sample_design(
+    design: str, subjects: int, seed: int
+) -> tuple[NDArray[np.str_], NDArray[np.int64], DesignSample]:
+    """Sample the sessions of a design, one per subject.
+
+    Parameters
+    ----------
+    design : str
+        A key of :data:`depmm.simulation.designs.DESIGNS`.
+    subjects : int
+        Number of training subjects; 500 validation and 2,000 test subjects are added.
+    seed : int
+        Seed of all random numbers.
+
+    Returns
+    -------
+    splits : ndarray of str, shape (N,)
+        ``train``, ``validation`` or ``test``.
+    labels : ndarray of int64, shape (N,)
+        0 or 1.
+    sample : DesignSample
+        Features and logits of the sessions.
+    """
+    splits = np.repeat(["train", "validation", "test"], [subjects, N_VALIDATION, N_TEST])
+    rng = np.random.default_rng((seed, sorted(DESIGNS).index(design)))
+    labels = rng.integers(0, 2, len(splits))
+    return splits, labels, DESIGNS[design](np.where(labels == 1, 1.0, -1.0), rng)
 
 
 def simulate_design(
@@ -56,10 +86,7 @@ def simulate_design(
         )
     check_arguments({"subjects": (subjects, 2), "seed": (seed, 0)}, 0.0)
     check_empty(out)
-    splits = np.repeat(["train", "validation", "test"], [subjects, N_VALIDATION, N_TEST])
-    rng = np.random.default_rng((seed, sorted(DESIGNS).index(design)))
-    labels = rng.integers(0, 2, len(splits))
-    sample = DESIGNS[design](np.where(labels == 1, 1.0, -1.0), rng)
+    splits, labels, sample = sample_design(design, subjects, seed)
 
     features = out / "features"
     features.mkdir(parents=True)
