@@ -305,7 +305,7 @@ def make_table(results: pd.DataFrame) -> str:
     """Make a Markdown table per design and number of subjects."""
     lines = []
     for (design, n), group in results.groupby(["design", "subjects"], sort=False):
-        auroc = group.pivot(index="seed", columns="variant", values="auroc").dropna()
+        auroc = group.pivot_table("auroc", "seed", "variant").dropna()
         bayes = pd.DataFrame(group.drop_duplicates("seed")["bayes"].tolist()).mean()
         values = group.set_index(["seed", "variant"])
         others = [v for v in [*VARIANTS, SUM] if v in auroc and v != "full"]
