@@ -4,6 +4,7 @@ import importlib
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Literal
 
 from depmm.media.identity.known_models import FACE_MODEL, VOICE_MODEL, IdentityModel
@@ -22,6 +23,15 @@ LIBRARIES = {
     "transformers": "train, explain, predict",
     "accelerate": "train",
 }
+# extra of the package -> its modules, and what needs it; none of them is imported
+EXTRAS = {
+    "steps": (("silero_vad", "pocketsphinx"), "steps"),
+    "tuning": (("optuna",), "train (tuning.method random, tpe)"),
+    "serve": (("starlette", "uvicorn", "python_multipart"), "serve"),
+    "onnx": (("onnx", "onnxruntime", "onnxscript"), "export --onnx"),
+    "lora": (("peft",), "train (low-rank adaptation)"),
+    "egemaps": (("opensmile",), "measures --set egemaps"),
+}
 DISTRIBUTIONS = {"cv2": "opencv-contrib-python"}  # where it is not named like the library
 
 
@@ -32,7 +42,8 @@ class Check:
     Attributes
     ----------
     status : {"ok", "note", "missing"}
-        ``missing`` if the stages cannot run; ``note`` if they can run after a download.
+        ``missing`` if the stages cannot run; ``note`` if they can run after a download, and for
+        extras that are not installed.
     component : str
         Library, model or device.
     stages : str
@@ -51,7 +62,7 @@ class Check:
 
 
 def check_environment() -> list[Check]:
-    """Check libraries, face model and devices.
+    """Check libraries, extras, models and devices.
 
     Returns
     -------
@@ -59,6 +70,7 @@ def check_environment() -> list[Check]:
         One result per component.
     """
     checks = [_check_library(name, stages) for name, stages in LIBRARIES.items()]
+    checks += [_check_extra(extra) for extra in EXTRAS]
     checks.append(_check_face_model())
     checks += [_check_identity_model(model) for model in (VOICE_MODEL, FACE_MODEL)]
     if any(check.component == "torch" and check.status == "ok" for check in checks):
@@ -111,6 +123,16 @@ def _check_library(name: str, stages: str) -> Check:
         elif name == "torchaudio" and not isinstance(error, ImportError):  # it is installed
             remedy = TORCHAUDIO_REMEDY
         return Check("missing", name, stages, f"{error}.", remedy)
+
+
+def _check_extra(extra: str) -> Check:
+    modules, stages = EXTRAS[extra]
+    absent = [name for name in modules if find_spec(name) is None]
+    component = f"extra {extra}"
+    if not absent:
+        return Check("ok", component, stages, "installed")
+    remedy = f'pip install "depmm[{extra}]"'
+    return Check("note", component, stages, f"without {', '.join(absent)}.", remedy)
 
 
 def _check_face_model() -> Check:

@@ -1,8 +1,10 @@
 """Check of the environment: libraries, face model, devices and remedies."""
 
 import sys
+import tomllib
+from pathlib import Path
 
-from depmm.doctor import LIBRARIES, check_environment, format_checks
+from depmm.doctor import EXTRAS, LIBRARIES, check_environment, format_checks
 
 
 def test_every_library_is_checked_and_a_missing_face_model_is_a_note(monkeypatch, tmp_path):
@@ -12,7 +14,7 @@ def test_every_library_is_checked_and_a_missing_face_model_is_a_note(monkeypatch
     monkeypatch.delenv("DEPMM_FACE_ENCODER", raising=False)
     checks = {check.component: check for check in check_environment()}
     models = {"face model", "voice model", "face recognition model"}
-    assert checks.keys() == {*LIBRARIES, *models, "devices"}
+    assert checks.keys() == {*LIBRARIES, *(f"extra {name}" for name in EXTRAS), *models, "devices"}
     assert (checks["torch"].status, checks["torch"].remedy) == ("ok", "")
     assert checks["face model"].status == "note"
     assert "DEPMM_FACE_LANDMARKER" in checks["face model"].remedy
@@ -23,6 +25,18 @@ def test_every_library_is_checked_and_a_missing_face_model_is_a_note(monkeypatch
     checks = {check.component: check for check in check_environment()}
     assert checks["face model"].status == "ok"
     assert checks["face model"].detail == str(tmp_path / "face_landmarker.task")
+
+
+def test_an_extra_that_is_not_installed_is_a_note(monkeypatch):
+    monkeypatch.setattr("depmm.doctor.find_spec", lambda name: None if name == "optuna" else name)
+    checks = {check.component: check for check in check_environment()}
+    assert [checks[f"extra {name}"].status for name in ("tuning", "steps")] == ["note", "ok"]
+    assert checks["extra tuning"].remedy == 'pip install "depmm[tuning]"'
+
+
+def test_the_extras_are_those_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert EXTRAS.keys() == project["project"]["optional-dependencies"].keys() - {"dev", "docs"}
 
 
 def test_a_library_that_cannot_be_imported_has_a_remedy(monkeypatch):
