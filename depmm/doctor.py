@@ -150,7 +150,7 @@ def _check_face_model() -> Check:
 
 
 def _check_identity_model(model: IdentityModel) -> Check:
-    stages = "audit --identity"
+    stages = "audit --identity" + (", steps --speakers voices" if model is VOICE_MODEL else "")
     for path in model.candidates():
         if path.is_file():
             return Check("ok", model.name, stages, str(path))
