@@ -8,6 +8,7 @@ from recordings import SETTINGS, extract_all, manifest_of, write_video
 
 from depmm.config import SAMPLE_RATE, DataConfig, StepsConfig, load_experiment
 from depmm.data.dataset import SessionDataset
+from depmm.data.signals.used import UsedSignal, count_used
 from depmm.data.used_signal import (
     list_limited_modalities,
     measure_session,
@@ -101,3 +102,8 @@ def test_measures_of_whole_steps_have_no_limits():
     assert limited == {
         "demo": ["audio", "face"], "grid_classical": [], "ravdess_sad_mfcc_pitch": ["audio"]
     }  # fmt: skip
+
+
+def test_a_signal_that_no_recording_has_is_described_without_amounts():
+    assert count_used("video frames", 0, {}).describe() == "no video frames to read"
+    assert UsedSignal("s of sound").describe() == "no sound to read"

@@ -54,7 +54,7 @@ class UsedSignal:
             data.max_audio_s = 4 s per step``.
         """
         if not self.total:
-            return f"the model reads no {self.unit.removeprefix('s of ')}, because there is none"
+            return f"no {self.unit.removeprefix('s of ')} to read"
         digits, unit = (1, " s") if self.unit.startswith("s ") else (0, "")
         share = f" ({100 * self.used / self.total:.0f} %)"
         text = f"the model reads {self.used:.{digits}f} of {self.total:.{digits}f} {self.unit}"
