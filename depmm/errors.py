@@ -129,6 +129,24 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     )
 
 
+def count_of(number: int, noun: str) -> str:
+    """Write a number and a regular noun, ``1 session`` or ``2 sessions``.
+
+    Parameters
+    ----------
+    number : int
+        The number.
+    noun : str
+        The noun, in the singular.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def abbreviate(names: Collection[str], at_most: int = 10, separator: str = ", ") -> str:
     """Join the first names, and append the number of the others.
 

@@ -105,17 +105,16 @@ def read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":
     """
     from depmm.runs.contents import read_run
 
+    resolved = [path.resolve() for path in paths]
+    for path in paths:
+        if resolved.count(path.resolve()) > 1:
+            raise EvaluationError(
+                f"{path} is given twice.", file=path, remedy="Give each run once."
+            )
     runs = [read_run(path) for path in paths]
     names = [run.name for run in runs]
     if len(set(names)) < len(names):  # equal names in different folders, or .csv and .parquet
         names = list(map(str, paths))
-    for name in names:
-        if names.count(name) > 1:
-            raise EvaluationError(
-                f"{name} is given twice.",
-                file=name,
-                remedy="Give each run once.",
-            )
     described = [run for run in runs if run.config]  # tables follow the configs of the runs
     if len(levels := {run.confidence for run in described or runs}) > 1:
         raise EvaluationError(

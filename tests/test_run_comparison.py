@@ -13,6 +13,7 @@ from simulated_predictions import paired_predictions
 
 import depmm
 from depmm.config import load_config
+from depmm.errors import DepmmError
 from depmm.evaluation.comparison import PairingError
 from depmm.reporting import summary_lines
 from depmm.run_comparison import EvaluationError, describing_run, read_runs
@@ -179,3 +180,18 @@ def test_a_run_that_is_given_twice_is_refused(tmp_path, tables):
         depmm.compare([tables[0], tables[0]], tmp_path / "report")
     assert info.value.file == tables[0]
     assert not (tmp_path / "report").exists()
+
+
+def test_a_run_is_given_once_however_its_path_is_written(tables, tmp_path):
+    with pytest.raises(EvaluationError) as info:
+        read_runs([tables[0], tmp_path / "." / ".." / tmp_path.name / tables[0].name])
+    assert info.value.file is not None
+
+
+def test_a_missing_prediction_of_a_table_is_named_with_its_file_and_row(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text("subject,session,y_true,y_prob\nb,1,0,0.3\na,1,1,\n")
+    with pytest.raises(DepmmError) as info:
+        read_runs([path])
+    assert (info.value.file, info.value.column, info.value.subject) == (path, "y_prob", "a")
+    assert "row 2 " in str(info.value)

@@ -66,6 +66,7 @@ def probe(
         list[str],
         typer.Option(help="column of the sessions, e.g. gender, corpus, device; may be repeated"),
     ],
+    locations: Locations = None,
     split: Annotated[
         str, typer.Option(help="tested subjects: test, validation, or both with a comma")
     ] = "test",
@@ -85,7 +86,7 @@ def probe(
         raise typer.BadParameter(
             f"{unknown[0]!r}: give test, validation, or test,validation", param_hint="--split"
         )
-    content = probe_run(run, nuisance, splits)
+    content = probe_run(run, nuisance, splits, locations)
     for name in nuisance:
         entry = content["nuisance"][name]
         how = "cross-validated" if entry["protocol"] == "within" else "fitted on training subjects"

@@ -38,6 +38,12 @@ def find_config(config: Path | str) -> Path:
     ConfigError
         If there is neither a file nor a config with this name.
     """
+    if "://" in str(config):
+        raise ConfigError(
+            f"{config} is a URL, but a config is a file of this computer.",
+            value=str(config),
+            remedy="Copy it, and give its path.",
+        )
     path = find_by_name(config, _folder(), "config", ConfigError)
     if not path.is_file():
         raise ConfigError(f"{path}: no such file. Check the path of the config.", file=path)

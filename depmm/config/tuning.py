@@ -3,7 +3,7 @@
 from itertools import product
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from depmm.config.settings import ConfigError, Settings
 
@@ -18,24 +18,23 @@ class RangeConfig(Settings):
     high: int | float = Field(description="highest value, which is included")
     log: bool = Field(False, description="whether the logarithm of the value is uniform")
 
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise ConfigError(
-                f"the range is {self.low} to {self.high}: low must be below high, and above 0 with "
-                "log: true.",
-                setting="low",
-                value=self.low,
-            )
-        return self
-
     @property
     def is_whole(self) -> bool:
         """Whether only whole numbers are drawn."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
+def _kind_of_values(value: Any) -> str:
+    """Tell a range from a list of values, so that an error names one of them only."""
+    return RANGE if isinstance(value, dict | RangeConfig) else VALUES
+
+
+RANGE, VALUES = "range of tuning.space", "values of tuning.space"
 Values = Annotated[list[Any], Field(min_length=1)]
+ValuesOrRange = Annotated[
+    Annotated[Values, Tag(VALUES)] | Annotated[RangeConfig, Tag(RANGE)],
+    Discriminator(_kind_of_values),
+]
 
 
 class TuningConfig(Settings):
@@ -57,7 +56,7 @@ class TuningConfig(Settings):
     grid: dict[str, Values] = Field(
         {}, description="dotted name of a setting -> values, method grid only"
     )
-    space: dict[str, Values | RangeConfig] = Field(
+    space: dict[str, ValuesOrRange] = Field(
         {},
         description="dotted name of a setting -> values, or a range such as {low: 1.0e-5, high: "
         "1.0e-2, log: true}; methods random and tpe only",
@@ -88,6 +87,20 @@ class TuningConfig(Settings):
                 setting="trials",
                 value=self.trials,
             )
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_are_not_empty(self) -> Self:
+        for name, values in self.space.items():
+            if not isinstance(values, RangeConfig):
+                continue
+            if not values.low < values.high or (values.log and values.low <= 0):
+                raise ConfigError(
+                    f"tuning.space.{name}: the range is {values.low} to {values.high}: low must be "
+                    "below high, and above 0 with log: true.",
+                    setting=f"space.{name}.low",
+                    value=values.low,
+                )
         return self
 
     @property

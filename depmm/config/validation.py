@@ -14,10 +14,14 @@ from depmm.config.encoders import EncoderConfig
 from depmm.config.experiment import sections_by_kind
 from depmm.config.fusion import FusionConfig
 from depmm.config.settings import ConfigError, Settings
+from depmm.config.tuning import RANGE, VALUES, RangeConfig
 from depmm.errors import closest, did_you_mean
 
 # pydantic inserts the kind of a section into the location of an error; it is not a key of the file
-SECTIONS = sections_by_kind(EncoderConfig, FusionConfig, ClassicalModelConfig)
+SECTIONS: dict[str, type[Settings]] = {
+    **sections_by_kind(EncoderConfig, FusionConfig, ClassicalModelConfig),
+    RANGE: RangeConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def config_error(
 
 def _problem(details: ErrorDetails, root: type[Settings], section: str | None) -> Problem:
     location = details["loc"]
-    keys = [part for part in location if part not in SECTIONS]
+    keys = [part for part in location if part not in SECTIONS and part != VALUES]
     prefix = [section] if section else []
     setting = ".".join(map(str, [*prefix, *keys])) or "config"
     value = details["input"]

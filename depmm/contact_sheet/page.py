@@ -15,6 +15,7 @@ from depmm.contact_sheet.stored_sessions import (
     list_stored_sessions,
 )
 from depmm.corpora.manifest import Manifest
+from depmm.errors import count_of
 from depmm.files.writing import write_text
 from depmm.pages.templates import templates
 from depmm.progress import track
@@ -72,7 +73,7 @@ def write_contact_sheet(
         write_text(path, _render(sessions, part, number, paths, counts, len(entries)))
     _remove_further_pages(page, len(paths))
     good = sum(not entry.problems for entry in entries)
-    lines = [f"{len(entries)} sessions, {good} without a problem"]
+    lines = [f"{count_of(len(entries), 'session')}, {good} without a problem"]
     lines += [f"  {KINDS[kind][0]}: {count}" for kind, count in counts.items()]
     return [*lines, *map(str, paths)]
 

@@ -18,6 +18,7 @@ from depmm.data.errors import DataError
 from depmm.data.signals.build import build_signal
 from depmm.data.step_selection import check_step_counts, keep_selected_steps
 from depmm.data.targets import labelled_sessions, scale_target, stratification_classes
+from depmm.errors import abbreviate, count_of
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
@@ -106,7 +107,8 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     labelled, excluded = labelled_sessions(grouped, config.target, data.manifest)
     store = SessionStore(data.store, config.extract)
     # only the keys: columns of the corpus may have the same names as those of the store's index
-    stored = labelled[SESSION_KEY].merge(read_index(store), on=SESSION_KEY, how="left")
+    index = read_index(store)
+    stored = labelled[SESSION_KEY].merge(index, on=SESSION_KEY, how="left")
     has_modality = find_modalities(stored, data).any(axis=1)
     modalities = " or ".join(data.modalities)
     without = "with neither " + " nor ".join(data.modalities)
@@ -121,6 +123,8 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
         stored, steps, masks = keep_selected_steps(stored, steps, store, data)
         excluded[f"no {modalities} in the steps of data.steps"] = before - len(stored)
     if stored.empty:
+        if len(index) and labelled[SESSION_KEY].merge(index[SESSION_KEY]).empty:
+            raise _other_sessions(data, labelled, index)
         raise DataError(
             f"data.store: none of {len(labelled)} sessions with a label has {modalities} in "
             f"{data.store}.",
@@ -142,6 +146,22 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     dataset = SessionDataset(sessions, store, data, config.seed, masks)
     counts = {reason: count for reason, count in excluded.items() if count}
     return ExperimentData(sessions, dataset, score_range, counts, manifest.steps, manifest.facts)
+
+
+def _other_sessions(data: DataConfig, labelled: pd.DataFrame, index: pd.DataFrame) -> DataError:
+    """Build the error of a store that has other sessions than the manifest."""
+    described = [
+        f"{count_of(len(table), 'session')} of "
+        f"{abbreviate(sorted(map(str, table['corpus'].unique())), 3)}"
+        for table in (index, labelled)
+    ]
+    return DataError(
+        f"data.store: {data.store} has {described[0]}, but none of the manifest {data.manifest}, "
+        f"which has {described[1]}.",
+        setting="data.store",
+        file=data.store,
+        remedy="Give the store of this manifest, or run depmm extract with this manifest.",
+    )
 
 
 def find_modalities(sessions: pd.DataFrame, data: DataConfig) -> pd.DataFrame:

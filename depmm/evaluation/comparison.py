@@ -92,7 +92,7 @@ def compare_runs(
     """
     if len(runs) < 2:
         raise PairingError(
-            f"{len(runs)} run(s) given: {', '.join(runs) or 'none'}. Give two or more.",
+            f"Only {', '.join(runs) or 'nothing'} is given. Give two or more runs or tables.",
             value=list(runs),
         )
     for name in metrics:

@@ -76,6 +76,28 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
         mixed types, some sessions are tested more often than others, a subject is in two splits of
         a fold, or rows of a session contradict each other.
     """
+    table = check_in_order(predictions)
+    return table.sort_values(["seed", "fold", "split", *SESSION_KEY]).reset_index(drop=True)
+
+
+def check_in_order(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Check a predictions table as ``check_predictions``, and keep the order of its rows.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As in ``check_predictions``.
+
+    Returns
+    -------
+    DataFrame
+        The rows, in their order.
+
+    Raises
+    ------
+    PredictionTableError
+        As ``check_predictions``.
+    """
     _check_columns(list(predictions.columns))
     if predictions.empty:
         raise PredictionTableError(
@@ -112,7 +134,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
             session=error.session,
             value=error.value,
         ) from error
-    return table.sort_values(["seed", "fold", "split", *SESSION_KEY]).reset_index(drop=True)
+    return table
 
 
 def _check_columns(columns: list[str]) -> None:
@@ -329,10 +351,10 @@ def session_names(sessions: pd.Index) -> str:
     Returns
     -------
     str
-        For example ``session(s) c/1/a, c/2/a, c/3/a and 4 more``.
+        For example ``sessions c/1/a, c/2/a, c/3/a and 4 more``.
     """
     names = ["/".join(map(str, session)) for session in sessions]
-    return f"session(s) {abbreviate(names, MAX_NAMED)}"
+    return f"{'session' if len(names) == 1 else 'sessions'} {abbreviate(names, MAX_NAMED)}"
 
 
 def check_values(table: pd.DataFrame, invalid: pd.Series, column: str, remedy: str) -> None:

@@ -119,7 +119,7 @@ def prepare_predictions(
         If the table cannot be evaluated.
     """
     table = check_predictions(predictions)
-    targets = _find_targets(table)
+    targets = find_targets(table)
     table = average_sessions(table, unit)
     if "binary" in targets:
         table = apply_threshold(table, threshold)
@@ -132,8 +132,24 @@ def prepare_predictions(
     return table, targets
 
 
-def _find_targets(table: pd.DataFrame) -> list[str]:
-    """Find the targets with measured and predicted values of every tested row."""
+def find_targets(table: pd.DataFrame) -> list[str]:
+    """Find the targets with measured and predicted values of every tested row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Checked predictions.
+
+    Returns
+    -------
+    list of str
+        ``binary``, ``severity`` or both.
+
+    Raises
+    ------
+    PredictionTableError
+        If there is none, a tested row has no value, or the tested rows have several instruments.
+    """
     is_test = table["split"] == "test"
     tested = table[is_test]
     targets = []

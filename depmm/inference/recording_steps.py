@@ -218,7 +218,9 @@ def _check_steps(run: TrainedRun, file: Path, table: pd.DataFrame) -> None:
             file=file,
             setting="data.max_steps",
             value=len(table),
-            remedy="Give longer steps.",
+            remedy=f"Give longer steps (--window, --steps), divide the recording, or train with "
+            f"data.max_steps={len(table)} or more: other steps than those of the training change "
+            "the prediction.",
         )
     if num_steps not in (None, len(table)):
         raise InferenceError(

@@ -17,6 +17,9 @@ class ServeError(DepmmError):
     """A server that cannot be started."""
 
 
+SERVE_LIBRARIES = ("uvicorn", "starlette", "anyio", "python_multipart")
+
+
 def serve(
     run: Path,
     host: str = "127.0.0.1",
@@ -51,11 +54,12 @@ def serve(
         If the run cannot be used.
     """
     try:
+        import python_multipart  # noqa: F401 (starlette needs it to read an upload)
         import uvicorn
 
         from depmm.inference.serve_app import PredictionService, is_loopback
     except ImportError as error:
-        if (error.name or "").split(".")[0] not in ("uvicorn", "starlette", "anyio", "multipart"):
+        if (error.name or "").split(".")[0] not in SERVE_LIBRARIES:
             raise
         raise ServeError(
             f"depmm serve needs the library {error.name}, which is not installed.",

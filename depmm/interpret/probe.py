@@ -14,7 +14,7 @@ Alain and Bengio, "Understanding intermediate layers using linear classifier pro
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from depmm.interpret.errors import ProbeError
 from depmm.models.erasure import LayerInput, fit_erasers, read_layer_inputs
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders
+from depmm.runs.moved import check_locations, check_manifest
 from depmm.schemas.manifest import SUBJECT_KEY
 
 BATCH_SIZE = 8
@@ -71,7 +72,10 @@ class SessionEmbeddings:
 
 
 def probe(
-    run: Path | str, nuisance: Sequence[str], splits: Sequence[str] = ("test",)
+    run: Path | str,
+    nuisance: Sequence[str],
+    splits: Sequence[str] = ("test",),
+    overrides: Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """Probe the models of a run, and write ``probe.json`` into its folder.
 
@@ -90,6 +94,8 @@ def probe(
         Columns of the sessions.
     splits : sequence of {"test", "validation"}, default ("test",)
         Subjects that are tested.
+    overrides : iterable of str, optional
+        ``data.manifest=FOLDER`` and ``data.store=FOLDER``: where the data of a moved run are.
 
     Returns
     -------
@@ -102,10 +108,12 @@ def probe(
     ProbeError
         If a column does not exist or has one value, or if there are too few subjects.
     RunError
-        If the folder contains no trained network.
+        If the folder contains no trained network, or its manifest does not exist.
+    ConfigError
+        If an override changes another setting.
     """
-    path, device = Path(run), choose_device()
-    models = [embed_run(folder, device) for folder in find_model_folders(path)]
+    path, device, moved = Path(run), choose_device(), check_locations(overrides)
+    models = [embed_run(folder, device, moved) for folder in find_model_folders(path)]
     file = RunFolder(path).probe
     content: dict[str, Any] = {"schema_version": 2, "splits": list(splits), "nuisance": {}}
     if file.is_file():
@@ -119,7 +127,9 @@ def probe(
 
 
 @torch.no_grad()
-def embed_run(folder: RunFolder, device: torch.device) -> SessionEmbeddings:
+def embed_run(
+    folder: RunFolder, device: torch.device, overrides: Sequence[str] = ()
+) -> SessionEmbeddings:
     """Compute the fused embeddings of all sessions of a model, as its output layers use them.
 
     Parameters
@@ -128,13 +138,16 @@ def embed_run(folder: RunFolder, device: torch.device) -> SessionEmbeddings:
         Folder of the trained model.
     device : device
         Where the model computes.
+    overrides : sequence of str, optional
+        Where the data of a moved run are, as ``key=value``.
 
     Returns
     -------
     SessionEmbeddings
         After a training with concept erasure, the erased embeddings.
     """
-    config = load_config(folder.config)
+    config = load_config(folder.config, overrides)
+    check_manifest(config, folder.path)
     split = SplitConfig(kind="file", file=folder.split)  # that of the training
     data = load_experiment_data(config.model_copy(update={"split": split}))
     model = DepressionModel.from_pretrained(folder.path).to(device).eval()

@@ -12,8 +12,8 @@ from depmm.audit.saved_audit import AuditContent, read_audit
 from depmm.config import EvaluationConfig, Experiment, load_experiment
 from depmm.corpora.corpus_facts import CorpusFacts, read_facts
 from depmm.errors import DepmmError
-from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
-from depmm.evaluation.predictions import read_predictions
+from depmm.evaluation.prediction_checks import PredictionTableError, check_in_order
+from depmm.evaluation.predictions import find_targets, read_predictions
 from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.thresholds import Threshold
 from depmm.files.checksums import read_json, read_table, read_text
@@ -188,7 +188,7 @@ def _read_checked(path: Path) -> pd.DataFrame:
     """Read a table of another program, and name the file in the errors of its content."""
     table = read_predictions(path)
     with naming_file(path):
-        check_predictions(table)
+        find_targets(check_in_order(table))
     return table
 
 

@@ -249,11 +249,14 @@ def missing_run(path: Path) -> RunError:
     RunError
         The error, to be raised; its remedy names the most similar path.
     """
+    remedy = "Give the folder of a run, or train one: depmm train CONFIG."
+    if path.suffix in (".csv", ".parquet"):
+        remedy = "Check the path of the table of predictions."
     what = "is a file, not the folder of a run" if path.exists() else "does not exist"
     return RunError(
         f"{path} {what}.",
         file=path,
-        remedy=similar_path(path) or "Give the folder of a run, or train one: depmm train CONFIG.",
+        remedy=similar_path(path) or remedy,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from depmm.corpora.file_roles import list_files
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.step_durations import covered_s
-from depmm.errors import DepmmError
+from depmm.errors import DepmmError, count_of
 from depmm.files.csv_text import neutralize
 from depmm.media.errors import MediaError, as_media_error
 from depmm.progress import track
@@ -80,13 +80,13 @@ class FoundSteps:
             for step in self.steps
         )
         parts = [
-            f"{len(self.steps)} steps ({seconds:.1f} s) "
-            f"of {self.n_recordings} recording{'s' if self.n_recordings > 1 else ''}"
+            f"{count_of(len(self.steps), 'step')} ({seconds:.1f} s) of "
+            f"{count_of(self.n_recordings, 'recording')}"
         ]
         if low:
             parts.append(f"{low} with a confidence below {LOW_CONFIDENCE}: listen to them")
         if self.problems:
-            parts.append(f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}")
+            parts.append(count_of(len(self.problems), "problem"))
         return "; ".join(parts)
 
 

@@ -28,6 +28,7 @@ from depmm.config import (
     override_settings,
     parse_overrides,
 )
+from depmm.errors import did_you_mean
 from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.files.checksums import write_text
 from depmm.files.csv_text import to_csv
@@ -162,7 +163,7 @@ def find_tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
             f"tuning.metric {tuning.metric} cannot be optimised for target.kind {target.kind}.",
             setting="tuning.metric",
             value=tuning.metric,
-            remedy=f"Use one of {', '.join(usable)}.",
+            remedy=did_you_mean(tuning.metric, usable),
         )
     return METRICS[tuning.metric]
 

@@ -158,6 +158,33 @@ def test_a_base_that_does_not_exist_is_named(tmp_path):
     assert info.value.file == tmp_path / "none.yaml"
 
 
+def test_a_config_is_no_url():
+    with pytest.raises(ConfigError) as info:
+        load_config("s3://bucket/config.yaml")
+    assert info.value.value == "s3://bucket/config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("values", "setting"),
+    [
+        ("{lo: 0.1, high: 0.2}", "tuning.space.training.learning_rate.low"),
+        ("{low: 0.1, high: 0.2, loog: true}", "tuning.space.training.learning_rate.loog"),
+        ("{low: 0.2, high: 0.1}", "tuning.space.training.learning_rate.low"),
+        ("{low: 0, high: 0.1, log: true}", "tuning.space.training.learning_rate.low"),
+        ("[]", "tuning.space.training.learning_rate"),
+        ("3", "tuning.space.training.learning_rate"),
+    ],
+)
+def test_an_error_of_a_tuning_space_names_the_setting_and_one_form(values, setting):
+    tuning = (
+        "tuning={metric: auroc, method: random, trials: 2, space: "
+        f"{{training.learning_rate: {values}}}}}"
+    )
+    with pytest.raises(ConfigError) as info:
+        load_experiment(DEMO, [tuning])
+    assert info.value.setting == setting
+
+
 @pytest.mark.parametrize("override", ["epochs", "=3"])
 def test_an_override_needs_key_and_value(override):
     with pytest.raises(ConfigError) as info:

@@ -140,3 +140,14 @@ def test_streams_with_other_columns_are_an_error_before_training(tmp_path):
     assert (info.value.session, info.value.file) == ("305", Path("305_face.txt"))
     assert info.value.setting == "data.features"
     assert info.value.remedy
+
+
+def test_a_store_of_another_corpus_is_named(corpus, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(corpus.store, store)
+    index = pd.read_parquet(store / "index.parquet")
+    index.assign(corpus="interviews").to_parquet(store / "index.parquet")
+    with pytest.raises(DataError) as info:
+        load_experiment_data(tiny_config(corpus, f"data.store={store}"))
+    assert (info.value.setting, info.value.file) == ("data.store", store)
+    assert "interviews" in str(info.value)

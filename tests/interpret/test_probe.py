@@ -7,12 +7,14 @@ from trained_runs import AUDIO, train_run
 from typer.testing import CliRunner
 
 from depmm.cli import app
+from depmm.config import ConfigError
 from depmm.files.checksums import read_json
 from depmm.interpret.errors import ProbeError
 from depmm.interpret.probe import (
     SessionEmbeddings,
     balanced_accuracy_interval,
     measure_nuisance,
+    probe,
 )
 
 
@@ -94,8 +96,12 @@ def test_the_interval_has_the_size_of_a_proportion_of_subjects():
 @pytest.mark.slow
 def test_a_run_is_probed_and_the_report_shows_it(corpus, tmp_path):
     run = train_run(corpus, tmp_path / "run", *AUDIO, "training.epochs=1").path
+    (tmp_path / "moved").symlink_to(corpus.store)
+    config = (run / "config.yaml").read_text().replace(str(corpus.store), "nowhere")
+    (run / "config.yaml").write_text(config)
+    moved = f"data.store={tmp_path / 'moved'}"
     result = CliRunner().invoke(
-        app, ["probe", str(run), "--nuisance", "gender", "--split", "test,validation"]
+        app, ["probe", str(run), moved, "--nuisance", "gender", "--split", "test,validation"]
     )
     assert result.exit_code == 0, result.output
     content = read_json(run / "probe.json")
@@ -105,3 +111,9 @@ def test_a_run_is_probed_and_the_report_shows_it(corpus, tmp_path):
     assert evaluated.exit_code == 0, evaluated.output
     assert read_json(run / "metrics.json")["probe"] == content
     assert 'data-nuisance="gender"' in (run / "report.html").read_text()
+
+
+def test_only_the_places_of_the_data_can_be_changed(tmp_path):
+    with pytest.raises(ConfigError) as info:
+        probe(tmp_path, ["gender"], overrides=["training.epochs=3"])
+    assert info.value.setting == "training.epochs"
