@@ -95,10 +95,10 @@ def test_the_interval_has_the_size_of_a_proportion_of_subjects():
 
 @pytest.mark.slow
 def test_a_run_is_probed_and_the_report_shows_it(corpus, tmp_path):
-    run = train_run(corpus, tmp_path / "run", *AUDIO, "training.epochs=1").path
-    (tmp_path / "moved").symlink_to(corpus.store)
-    config = (run / "config.yaml").read_text().replace(str(corpus.store), "nowhere")
-    (run / "config.yaml").write_text(config)
+    store, place = tmp_path / "store", f"data.store={tmp_path / 'store'}"
+    store.symlink_to(corpus.store)
+    run = train_run(corpus, tmp_path / "run", *AUDIO, "training.epochs=1", place).path
+    store.rename(tmp_path / "moved")
     moved = f"data.store={tmp_path / 'moved'}"
     result = CliRunner().invoke(
         app, ["probe", str(run), moved, "--nuisance", "gender", "--split", "test,validation"]
@@ -107,6 +107,7 @@ def test_a_run_is_probed_and_the_report_shows_it(corpus, tmp_path):
     content = read_json(run / "probe.json")
     assert content["splits"] == ["test", "validation"]
     assert 0 <= content["nuisance"]["gender"]["balanced_accuracy"] <= 1
+    (tmp_path / "moved").rename(store)
     evaluated = CliRunner().invoke(app, ["evaluate", str(run)])
     assert evaluated.exit_code == 0, evaluated.output
     assert read_json(run / "metrics.json")["probe"] == content
