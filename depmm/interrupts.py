@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 INTERRUPTED = (
-    "interrupted; every written file is complete. Run the same command again: extract, measures, "
-    "train, cross-validate and cross-corpus continue, other commands start from the beginning."
+    "interrupted; every written file is complete. Run the same command again: extract, "
+    "precompute, measures, train, cross-validate and cross-corpus continue, other commands start "
+    "from the beginning."
 )
 CLEANUP_S = 5  # s after which the process ends even if the removal of its files takes longer
 ended_with_parent: set["Popen[bytes]"] = set()  # processes that are not of multiprocessing
