@@ -33,8 +33,11 @@ def export(
 
     The files are searched for ids. The export lists what stays, and why.
     """
+    from transformers.utils import logging
+
     from depmm.sharing.export import export_run
 
+    logging.disable_progress_bar()  # loading takes milliseconds
     for line in export_run(run, out, fold, seed, onnx).describe():
         echo(line)
 
