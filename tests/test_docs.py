@@ -99,7 +99,7 @@ def test_every_error_has_a_section_with_its_messages():
     assert len(errors) > 35
     assert errors["PairingError"].module == "depmm.evaluation.comparison"
     assert not [name for name, error in errors.items() if not error.summary]
-    known = ["*name* is given twice.", "Give each run once."]
+    known = ["*path* is given twice.", "Give each run once."]
     assert known in messages["EvaluationError"]
     assert sum(map(len, messages.values())) > 400
     assert not {"ConfigError", "RunError", "DamagedFileError"} - set(messages)

@@ -21,6 +21,9 @@ from depmm.evaluation.stats.conformal_sets import predict_label_sets
 from depmm.evaluation.stats.severity_metrics import severity_bands
 
 Fits = Mapping[tuple[int, int], FittedCalibration]
+# validation subjects; on fewer, slope and intercept raise the Brier score of a model whose logits
+# are at most twice too large (docs/concepts/simulations.md, Calibration)
+MIN_CALIBRATION_SUBJECTS = 20
 
 
 def calibrate_probability(outputs: pd.DataFrame, fits: Fits) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def calibrate_probability(outputs: pd.DataFrame, fits: Fits) -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        ``probability`` : float, calibrated if a calibrator can be fitted;
+        ``probability`` : float, calibrated if each model has at least 20 validation subjects;
         ``uncalibrated_probability`` : float;
         ``models`` : list of dict, the rows of ``outputs`` with ``calibrated``;
         ``gate_std`` : float or None, standard deviation under sampled gates;
@@ -49,7 +52,7 @@ def calibrate_probability(outputs: pd.DataFrame, fits: Fits) -> dict[str, Any]:
         class.
     """
     fitted = _fits_of(outputs, fits)
-    calibrated, calibration = outputs["y_prob"], _unavailable(fitted)
+    calibrated, calibration = outputs["y_prob"], _uncalibrated(fitted)
     if calibration is None:
         maps = [LogisticCalibration(**fit.logistic.model_dump()) for fit in fitted if fit.logistic]
         values = [
@@ -202,6 +205,18 @@ def _unavailable(fitted: Sequence[FittedCalibration]) -> dict[str, Any] | None:
     """Return the reason why a model has no fits, or None if all models have."""
     reasons = [fit.unavailable for fit in fitted if fit.unavailable is not None]
     return {"unavailable": reasons[0]} if reasons else None
+
+
+def _uncalibrated(fitted: Sequence[FittedCalibration]) -> dict[str, Any] | None:
+    """Return the reason why the probability is not calibrated, or None if it is."""
+    subjects = _min_validation_subjects(fitted)
+    if (unavailable := _unavailable(fitted)) or subjects >= MIN_CALIBRATION_SUBJECTS:
+        return unavailable
+    return {
+        "unavailable": f"too few validation subjects ({subjects}); {MIN_CALIBRATION_SUBJECTS} are "
+        "needed",
+        "validation_subjects": subjects,
+    }
 
 
 def _min_validation_subjects(fitted: Sequence[FittedCalibration]) -> int:

@@ -7,7 +7,6 @@ from depmm.data.signals.crops import CropsSignal
 from depmm.data.signals.signal import StepSignal
 from depmm.data.signals.used import UsedSignal
 from depmm.data.training_reference import TrainingReference
-from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
 from depmm.inference.quality import QualityWarning, RecordingQuality
 from depmm.inference.trained_run import TrainedRun
 from depmm.media.containers.container import MediaInfo
@@ -115,7 +114,7 @@ def alignment_warnings(
 
 
 def validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
-    """Warn if the probability is calibrated on few subjects.
+    """Warn if the probability is not calibrated, because there are few validation subjects.
 
     Parameters
     ----------
@@ -127,15 +126,14 @@ def validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
     list of QualityWarning
         The warnings.
     """
-    subjects = result.get("calibration", {}).get("validation_subjects", FEW_SUBJECTS)
-    if subjects >= FEW_SUBJECTS:
+    calibration = result.get("calibration", {})
+    if not {"unavailable", "validation_subjects"} <= calibration.keys():
         return []
     return [
         QualityWarning(
             "few_validation_subjects",
-            f"The probability is calibrated on {subjects} validation "
-            f"subject{'' if subjects == 1 else 's'}; the estimate of slope and intercept is "
-            f"unreliable with fewer than {FEW_SUBJECTS}.",
+            f"The probability is not calibrated: {calibration['unavailable']}. Whether it is too "
+            "extreme is not known.",
         )
     ]
 

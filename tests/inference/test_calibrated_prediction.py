@@ -41,6 +41,16 @@ def test_too_few_subjects_or_one_class_make_values_unavailable():
         assert list(result[name]) == ["unavailable"]
 
 
+def test_a_probability_is_calibrated_on_twenty_subjects_or_not_at_all():
+    few = calibrate_probability(PROBABILITY, validation_predictions(18))
+    assert few["probability"] == few["uncalibrated_probability"] == 0.95
+    assert few["calibration"]["validation_subjects"] == 18
+    assert "(18)" in few["calibration"]["unavailable"]
+    assert few["interval"]["validation_subjects"] == 18
+    enough = calibrate_probability(PROBABILITY, validation_predictions(20))
+    assert enough["probability"] != enough["uncalibrated_probability"]
+
+
 def test_intervals_of_a_probability_by_hand():
     # with label 0, the session is pooled with the 5 positive subjects predicted .90 to .94, or with
     # that of .95 as well; at this edge, the lower value is the bound

@@ -52,7 +52,10 @@ def test_a_recording_of_the_corpus_has_the_prediction_of_the_run(
     assert prediction.result["uncalibrated_probability"] == pytest.approx(y_prob, abs=1e-5)
     validation = table[table["split"] == "validation"]
     calibrator = fit_logistic(validation["y_true"].astype(float), validation["y_prob"])
-    assert prediction.probability == pytest.approx(calibrator.apply([y_prob])[0], abs=1e-5)
+    (facts,) = predictor.trained_run.facts.values()
+    fit = facts.calibration.logistic
+    assert (fit.slope, fit.intercept) == pytest.approx((calibrator.slope, calibrator.intercept))
+    assert prediction.probability == pytest.approx(y_prob, abs=1e-5)  # too few for a calibration
     assert prediction.result["gate_std"] > 0
     assert prediction.prediction_set is None  # too few validation subjects
     assert prediction.score_pred is None

@@ -17,8 +17,9 @@ from depmm.training.precompute import precompute
 
 @pytest.fixture
 def store(corpus, tmp_path) -> Path:
-    """Copy the store, so that nothing is precomputed in it."""
-    return Path(shutil.copytree(corpus.store, tmp_path / "store"))
+    """Copy the store without what other tests have computed in it."""
+    computed = shutil.ignore_patterns("streams", "measures", "embeddings")
+    return Path(shutil.copytree(corpus.store, tmp_path / "store", ignore=computed))
 
 
 def test_training_finds_the_embeddings_of_all_parts(corpus, store, tmp_path, monkeypatch):
