@@ -75,7 +75,7 @@ def test_a_recording_has_the_prediction_of_the_predictor(
     expected = audio_predictor.predict(file)
     assert answer.status_code == 200
     assert f"{expected.probability:.2f}</div>" in answer.text
-    assert "ot calibrated: too few validation subjects" in answer.text
+    assert "calibrated: too few validation subjects" in answer.text
     assert "patient" not in answer.text
     assert "script-src" not in answer.headers["content-security-policy"]
     assert not list(temporary_files.iterdir())
