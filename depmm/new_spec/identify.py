@@ -326,6 +326,8 @@ def _free_name(layout: Layout, span: Span) -> str:
         name = before if 1 < len(before) < 16 and before[0].isalpha() else "number"
     elif before and 2 < len(before) < 16 and before[0].isalpha():
         name = before
+    elif all(len(value) == 1 for value in values):
+        name = "letter"
     else:
         name = "word" if len(values) <= _FEW else "item"
     taken = {*layout.fields.values(), "path", "stem", "text", "start", "end", "split", "valence"}
