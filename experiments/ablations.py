@@ -332,14 +332,11 @@ def make_table(results: pd.DataFrame) -> str:
                 else ""
             )
             p = f"{adjusted[variant]:.3f}" if test is not None else ""
-            branches = without = ["", ""]
+            branches, without = [], ["", ""]
             if rows["branches"].notna().all():
                 branch = pd.DataFrame(rows["branches"].tolist()).mean()
-                branches = [f"{name} {format_auroc(x)}" for name, x in branch.items()]
-                if len(branch) == 1:
-                    branches = []
-            else:
-                branches = []
+                if len(branch) > 1:
+                    branches = [f"{name} {format_auroc(x)}" for name, x in branch.items()]
             if variant not in UNIMODAL and variant != SUM:
                 mean = pd.DataFrame(rows["without"].tolist()).mean()
                 without = [format_auroc(mean[name]) for name in MODALITIES]

@@ -12,7 +12,7 @@ from depmm.audit.findings import (
     unique_keys,
 )
 from depmm.corpora.index_report import list_failures
-from depmm.errors import abbreviate
+from depmm.errors import abbreviate, count_of
 from depmm.media.warnings import group_problems
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
@@ -45,7 +45,7 @@ def shared_files(inputs: AuditInput) -> Iterator[Finding]:
     yield Finding(
         "shared_files",
         "error",
-        f"{_count(len(names), 'file')} used by several sessions, {across} of them by several "
+        f"{count_of(len(names), 'file')} used by several sessions, {across} of them by several "
         f"subjects: {abbreviate(names)}.",
         "Correct session: or the patterns of the spec so that each file belongs to one session, "
         "or remove the copy.",
@@ -82,7 +82,7 @@ def duplicate_files(inputs: AuditInput) -> Iterator[Finding]:
     yield Finding(
         "duplicate_files",
         "error",
-        f"{_count(len(shared), 'recording')} with several names, {across} of them for several "
+        f"{count_of(len(shared), 'recording')} with several names, {across} of them for several "
         f"subjects: {abbreviate(names)}.",
         "Determine the session of each recording, remove the copies, and index the corpus again.",
         subjects=tuple(sorted({key[:2] for key in keys})),
@@ -110,7 +110,7 @@ def missing_files(inputs: AuditInput) -> Iterator[Finding]:
         yield Finding(
             "missing_files",
             "error",
-            f"{_count(len(files), 'file')} of the manifest "
+            f"{count_of(len(files), 'file')} of the manifest "
             f"{'is' if len(files) == 1 else 'are'} empty or missing: "
             f"{abbreviate(_names(inputs, files))}.",
             "Complete the corpus, or index it again if the manifest belongs to another folder.",
@@ -206,7 +206,7 @@ def incomplete_corpus(inputs: AuditInput) -> Iterator[Finding]:
             yield Finding(
                 "incomplete_corpus",
                 "warning",
-                f"{report.corpus}: depmm index found {_count(n_problems, 'problem')} ({counts}). "
+                f"{report.corpus}: depmm index found {count_of(n_problems, 'problem')} ({counts}). "
                 f"{_join(problems)}",
                 "Complete the corpus and index it again, or state the omitted sessions with every "
                 "result.",
@@ -231,7 +231,7 @@ def unmatched_files(inputs: AuditInput) -> Iterator[Finding]:
             yield Finding(
                 "unmatched_files",
                 "warning",
-                f"{report.corpus}: {_count(len(report.unused), 'file')} without a pattern in the "
+                f"{report.corpus}: {count_of(len(report.unused), 'file')} without a pattern in the "
                 f"spec: {abbreviate(report.unused)}.",
                 "Add a pattern to the spec, or list the files under ignore.",
                 files=tuple((report.corpus, path) for path in report.unused),
@@ -248,7 +248,7 @@ def _list_problems(problems: Iterable[tuple[str, str]]) -> str:
     """Write the problems of files as sentences; of several, with the number of files."""
     problems = list(problems)
     lines = [f"{line.rstrip('.')}." for line in group_problems(problems)]
-    total = _count(len({file for file, _ in problems}), "file")
+    total = count_of(len({file for file, _ in problems}), "file")
     return _join(lines if len(lines) == 1 else [f"{total}.", *lines])
 
 
@@ -257,7 +257,3 @@ def _join(sentences: Sequence[str]) -> str:
     return " ".join(
         [*sentences[:_MAX_PROBLEMS], *([f"... and {n_more} more."] if n_more > 0 else [])]
     )
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from depmm.errors import DepmmError
 
+_EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$")
 _PIECE = re.compile(r"\*\*/|\*\*|\*|\{[^{}]*\}|[{}]|[^*{}]+")
 # a decimal number: Python also parses 1_0, infinity and digits of other scripts
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -116,8 +117,8 @@ def compile_pattern(text: str) -> Pattern:
             value=text,
         )
     regex, fields, integers = "", [], set()
-    stem, extension = _split_extension(text)
-    for piece in _PIECE.findall(stem):
+    extension = _EXTENSION.search(text)
+    for piece in _PIECE.findall(text[: extension.start()] if extension else text):
         if piece == "**/" and (not regex or regex.endswith("/")):
             regex += "(?:[^/]+/)*"
         elif piece.startswith("**"):
@@ -139,14 +140,8 @@ def compile_pattern(text: str) -> Pattern:
             shape = {"": "[^/]+?", "int": "[0-9]+"}.get(form, f"[^/]{{{form}}}")
             regex += f"(?P<{name}>{shape})"
     if extension:
-        regex += f"(?i:{re.escape(extension)})"
+        regex += f"(?i:{re.escape(extension[0])})"
     return Pattern(text, re.compile(regex, re.DOTALL), tuple(fields), frozenset(integers))
-
-
-def _split_extension(text: str) -> tuple[str, str]:
-    """Return the pattern without its extension, and the extension, which has letters only."""
-    match = re.search(r"\.[A-Za-z][A-Za-z0-9]*$", text)
-    return (text, "") if match is None else (text[: match.start()], match[0])
 
 
 def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:

@@ -6,6 +6,8 @@ The functions take the JSON values of a prediction (``Prediction.to_dict``) or a
 from collections.abc import Sequence
 from typing import Any
 
+from depmm.errors import count_of
+
 PREDICTION_SETS = {
     (): "empty (the recording differs from those of the validation subjects)",
     (0,): "negative",
@@ -93,7 +95,7 @@ def recording_text(recording: dict[str, Any]) -> str:
     """
     return (
         f"{recording['duration_s']:.1f} s of {' and '.join(recording['modalities'])}, "
-        f"{_count(recording['n_steps'], 'step')} ({recording['segmentation']})"
+        f"{count_of(recording['n_steps'], 'step')} ({recording['segmentation']})"
     )
 
 
@@ -117,7 +119,7 @@ def calibration_text(result: dict[str, Any]) -> str:
         f"{result['uncalibrated_probability']:.2f} before calibration; slope "
         f"{_range(calibration['slopes'])} and intercept {_range(calibration['intercepts'])}, "
         "fitted on "
-        f"{_count(calibration['validation_subjects'], 'validation subject')}"
+        f"{count_of(calibration['validation_subjects'], 'validation subject')}"
     )
 
 
@@ -144,7 +146,7 @@ def probability_interval_text(result: dict[str, Any]) -> str:
         return f"no interval of the probability: {interval['unavailable']}"
     return (
         f"interval of the probability {interval['low']:.2f} to {interval['high']:.2f} (Venn-Abers, "
-        f"{_count(interval['validation_subjects'], 'validation subject')})"
+        f"{count_of(interval['validation_subjects'], 'validation subject')})"
     )
 
 
@@ -177,7 +179,7 @@ def conformal_text(result: dict[str, Any]) -> str:
     return (
         f"{_percent(interval['coverage'])} conformal interval {interval['low']:.1f} to "
         f"{interval['high']:.1f}, fitted on "
-        f"{_count(interval['validation_subjects'], 'validation subject')}"
+        f"{count_of(interval['validation_subjects'], 'validation subject')}"
     )
 
 
@@ -245,7 +247,7 @@ def model_text(model: dict[str, Any]) -> str:
         One or two sentences.
     """
     fewest, most = model["training_subjects"]
-    n_subjects = _count(most, "subject")
+    n_subjects = count_of(most, "subject")
     if fewest != most:
         n_subjects = f"{fewest} to {n_subjects}"
     several = model["n_models"] > 1
@@ -258,7 +260,7 @@ def model_text(model: dict[str, Any]) -> str:
     values = ", ".join(_metric(entry, metrics["confidence"]) for entry in metrics["metrics"])
     each = ", each tested with a model that was not trained on them" if several else ""
     noun = "subject" if several else "test subject"
-    return f"{text} Measured on {_count(metrics['subjects'], noun)}{each}: {values}."
+    return f"{text} Measured on {count_of(metrics['subjects'], noun)}{each}: {values}."
 
 
 def _metric(entry: dict[str, Any], confidence: float) -> str:
@@ -278,7 +280,3 @@ def _metric(entry: dict[str, Any], confidence: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

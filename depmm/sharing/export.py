@@ -16,6 +16,7 @@ import yaml
 
 import depmm
 from depmm.config import ClassicalConfig, Experiment
+from depmm.errors import count_of
 from depmm.evaluation.reports.model_card import SharedModels, write_model_card
 from depmm.files.checksums import read_bytes, read_json, write_bytes, write_text
 from depmm.files.writing import temporary_folder
@@ -285,8 +286,7 @@ def _list_notes(models: list[Model], evaluated: dict[str, Any], content: Path) -
     config = models[0][1]
     facts = [load_inference_facts(folder, each) for folder, each in models]
     n_validation = min(fact.calibration.validation_subjects for fact in facts)
-    counted = f"{n_validation} subject{'' if n_validation == 1 else 's'}"
-    few = f", of {counted} only" if n_validation < MIN_SUBJECTS else ""
+    few = f", of {count_of(n_validation, 'subject')} only" if n_validation < MIN_SUBJECTS else ""
     notes = []
     if any(content.rglob("model.skops")) and (kept := _kept_rows(config)):
         notes.append(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from depmm.errors import count_of
 from depmm.media.errors import MediaError
 from depmm.media.sound.voice_activity import DIGITAL_SILENCE_DB
 from depmm.media.warnings import MediaWarning
@@ -255,8 +256,8 @@ def channel_mix(path: Path, channel: int) -> Mix:
         if not 0 <= channel < len(block):
             raise MediaError(
                 path,
-                f"channel {channel} does not exist: the sound track has {len(block)} "
-                f"channel{'' if len(block) == 1 else 's'}, counted from 0.",
+                f"channel {channel} does not exist: the sound track has "
+                f"{count_of(len(block), 'channel')}, counted from 0.",
                 f"Set channel: of this recording in the spec to a number from 0 to "
                 f"{len(block) - 1}."
                 if len(block) > 1
