@@ -58,6 +58,13 @@ def simulate(
         Path | None,
         typer.Option(help="CSV with word, valence, rating, language; default: English words"),
     ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="planted words: balanced (default), one_sided (all in one direction) or "
+            "interacting (voice and face together)"
+        ),
+    ] = None,
     spec: Annotated[
         str | None,
         typer.Option(help="write the layout of this data spec (name or YAML file)"),
@@ -80,7 +87,10 @@ def simulate(
     The effects are in truth.json.
     """
     if design is not None:
-        given = {"--spec": spec, "--steps": steps, "--words": words, "--confound": confound}
+        given = {
+            "--spec": spec, "--steps": steps, "--words": words, "--confound": confound,
+            "--pattern": pattern,
+        }  # fmt: skip
         for option, value in given.items():
             if value:
                 raise typer.BadParameter("cannot be combined with --design", param_hint=option)
@@ -92,6 +102,8 @@ def simulate(
                 "cannot be combined with --spec: set word_list: in the spec",
                 param_hint="--words",
             )
+        if pattern is not None:
+            raise typer.BadParameter("cannot be combined with --spec", param_hint="--pattern")
         _simulate_layout(out, spec, subjects, steps, seed, effect, workers, confound or [])
         return
     if confound:
@@ -103,7 +115,14 @@ def simulate(
 
     subjects, steps = 48 if subjects is None else subjects, 12 if steps is None else steps
     truth = simulate_word_reading(
-        out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
+        out,
+        subjects=subjects,
+        steps=steps,
+        seed=seed,
+        effect=effect,
+        workers=workers,
+        words=words,
+        pattern=pattern or "balanced",
     )
     planted = "; ".join(
         f"{label}: {', '.join(chosen)}" for label, chosen in truth["planted_words"].items()

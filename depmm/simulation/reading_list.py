@@ -13,6 +13,7 @@ from depmm.simulation.voice import spell_phones
 
 PLANTED_SHARE = 2 / 3  # of the words of a valence
 PLANTED_VALENCE = {DEPRESSED: "negative", HEALTHY: "positive"}
+BALANCED, ONE_SIDED, INTERACTING = PATTERNS = ("balanced", "one_sided", "interacting")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Step:
     valence : {"negative", "neutral", "positive"}
         Its valence.
     planted_for : str or None
-        Diagnosis of the subjects who speak the word with more bluntness; None if not planted.
+        Diagnosis of the subjects who show the planted effect; None if the word is not planted.
     """
 
     word: str
@@ -84,12 +85,12 @@ def read_word_lists(path: Path) -> dict[str, list[str]]:
 
 
 def sample_reading_list(
-    steps: int, lists: dict[str, list[str]], rng: np.random.Generator
+    steps: int, lists: dict[str, list[str]], rng: np.random.Generator, pattern: str = BALANCED
 ) -> list[Step]:
     """Sample the words, their order, and which of them are planted.
 
     The words come in rounds with one word of each valence in random order. An incomplete last round
-    has as many negative as positive words.
+    has as many negative as positive words. Words and order do not depend on ``pattern``.
 
     Parameters
     ----------
@@ -99,6 +100,9 @@ def sample_reading_list(
         Words by valence, see `read_word_lists`.
     rng : Generator
         Source of randomness.
+    pattern : {"balanced", "one_sided", "interacting"}, default "balanced"
+        ``balanced``: negative words are planted for depressed subjects and positive words for
+        healthy ones; otherwise, the same words are planted for depressed subjects.
 
     Returns
     -------
@@ -114,7 +118,8 @@ def sample_reading_list(
     for diagnosis, valence in PLANTED_VALENCE.items():
         chosen = shuffled[valence][: order.count(valence)]
         count = max(1, round(PLANTED_SHARE * len(chosen)))
-        planted |= {str(word): diagnosis for word in rng.permutation(chosen)[:count]}
+        shown_by = diagnosis if pattern == BALANCED else DEPRESSED
+        planted |= {str(word): shown_by for word in rng.permutation(chosen)[:count]}
     supply = {valence: cycle(words) for valence, words in shuffled.items()}
     words = [(next(supply[valence]), valence) for valence in order]
     return [Step(word, valence, planted.get(word)) for word, valence in words]

@@ -19,6 +19,7 @@ from depmm.config import TRACKS
 from depmm.cores import available_cores
 from depmm.corpora.spec_schema import TRUTH_FILE
 from depmm.corpora.word_lists import ENGLISH_WORDS
+from depmm.errors import did_you_mean
 from depmm.files.writing import write_text
 from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.table import TableSchema
@@ -39,6 +40,10 @@ from depmm.simulation.participants import (
     sample_traits,
 )
 from depmm.simulation.reading_list import (
+    BALANCED,
+    INTERACTING,
+    ONE_SIDED,
+    PATTERNS,
     PLANTED_VALENCE,
     Step,
     read_word_lists,
@@ -49,14 +54,29 @@ from depmm.simulation.writers import write_video
 
 SESSION = "1"
 
-DEFINITION = (
+SHIFT = (
     "bluntness[subject, modality, step] = effect * planted + an offset of the subject "
     "N(0, subject_sd) + noise N(0, word_sd), drawn independently for audio and face; planted is 1 "
-    "if planted_for of the step is the diagnosis of the subject, otherwise 0. Clipped to "
+    "if planted_for of the step is the diagnosis of the subject, otherwise 0. "
+)
+INTERACTION = (
+    "bluntness[subject, modality, step] = effect * planted + an offset of the subject "
+    "N(0, subject_sd) + noise N(0, word_sd), drawn independently for audio and face; planted is 0 "
+    "for words that are not planted. At a planted word, it is -1 or 1 at random for audio; for "
+    "face it is the same if planted_for of the step is the diagnosis of the subject, and otherwise "
+    "the opposite, so that neither modality alone differs between the diagnoses. "
+)
+MEANING = (
+    "Clipped to "
     "bluntness_limits, each unit of audio bluntness changes level, duration and pitch range of a "
     "word, and each unit of face bluntness the motion of mouth, brows and head (before the "
     "anatomical limits of the face), by the values of effect_per_unit."
 )
+DEFINITIONS = {
+    BALANCED: SHIFT + MEANING,
+    ONE_SIDED: SHIFT + MEANING,
+    INTERACTING: INTERACTION + MEANING,
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,7 @@ def simulate_word_reading(
     effect: float = 1.0,
     workers: int | None = None,
     words: Path | None = None,
+    pattern: str = BALANCED,
 ) -> dict[str, Any]:
     """Write a simulated corpus of emotion-word reading and return its truth.
 
@@ -116,6 +137,12 @@ def simulate_word_reading(
     words : Path, optional
         Word list, see `depmm.corpora.word_lists.read_words`; 24 English words of each valence by
         default.
+    pattern : {"balanced", "one_sided", "interacting"}, default "balanced"
+        Which planted words show what: in ``balanced``, depressed subjects speak some words with
+        more bluntness and healthy subjects others; in ``one_sided``, depressed subjects speak all
+        planted words with more bluntness, so that the mean over the words also differs; in
+        ``interacting``, voice and face deviate in the same direction in depressed subjects and in
+        opposite directions in healthy ones.
 
     Returns
     -------
@@ -125,8 +152,8 @@ def simulate_word_reading(
     Raises
     ------
     SimulationError
-        If an argument is out of range, ``out`` is a file or contains other files, or the word list
-        has no word of a valence or a word that the voice cannot spell.
+        If an argument is unknown or out of range, ``out`` is a file or contains other files, or the
+        word list has no word of a valence or a word that the voice cannot spell.
     """
     out = Path(out)
     check_arguments(
@@ -138,11 +165,18 @@ def simulate_word_reading(
         },
         effect,
     )
+    if pattern not in PATTERNS:
+        raise SimulationError(
+            f"The pattern {pattern!r} is unknown.",
+            setting="pattern",
+            value=pattern,
+            remedy=did_you_mean(pattern, PATTERNS),
+        )
     lists = read_word_lists(words or ENGLISH_WORDS)
     earlier = _earlier_subjects(out)
-    reading = sample_reading_list(steps, lists, np.random.default_rng((seed, 0)))
-    sampled = sample_subjects(subjects, reading, seed, effect)
-    truth = _truth(sampled, reading, seed, effect)
+    reading = sample_reading_list(steps, lists, np.random.default_rng((seed, 0)), pattern)
+    sampled = sample_subjects(subjects, reading, seed, effect, pattern)
+    truth = _truth(sampled, reading, seed, effect, pattern)
 
     videos = out / "videos"
     videos.mkdir(parents=True, exist_ok=True)
@@ -203,12 +237,12 @@ def _earlier_subjects(out: Path) -> list[str]:
 
 
 def sample_subjects(
-    subjects: int, reading: list[Step], seed: int, effect: float
+    subjects: int, reading: list[Step], seed: int, effect: float, pattern: str = BALANCED
 ) -> list[SimulatedSubject]:
     """Sample subjects and their bluntness at every step.
 
     Traits come from one random stream of the corpus, and the bluntness of each subject from a
-    separate stream; neither depends on ``effect``.
+    separate stream; neither depends on ``effect`` and ``pattern``.
 
     Parameters
     ----------
@@ -220,6 +254,8 @@ def sample_subjects(
         Seed of the corpus.
     effect : float
         Additional bluntness of planted words.
+    pattern : {"balanced", "one_sided", "interacting"}, default "balanced"
+        As in ``simulate_word_reading``.
 
     Returns
     -------
@@ -232,9 +268,14 @@ def sample_subjects(
     sampled = []
     for index, row in enumerate(rng.permutation(subjects), start=1):
         subject_rng = np.random.default_rng((seed, index, 0))
-        planted = np.array([step.planted_for == traits[row].diagnosis for step in reading])
+        shown = np.array([step.planted_for == traits[row].diagnosis for step in reading])
+        planted = dict.fromkeys(TRACKS, shown.astype(float))
+        if pattern == INTERACTING:
+            sign = np.random.default_rng((seed, index, 4)).choice([-1.0, 1.0], len(reading))
+            audio = np.where([step.planted_for is not None for step in reading], sign, 0.0)
+            planted = {"audio": audio, "face": np.where(shown, audio, -audio)}
         bluntness = {
-            modality: effect * planted
+            modality: effect * planted[modality]
             + subject_rng.normal(0, SUBJECT_SD)
             + subject_rng.normal(0, WORD_SD, len(reading))
             for modality in TRACKS
@@ -244,7 +285,11 @@ def sample_subjects(
 
 
 def _truth(
-    subjects: list[SimulatedSubject], reading: list[Step], seed: int, effect: float
+    subjects: list[SimulatedSubject],
+    reading: list[Step],
+    seed: int,
+    effect: float,
+    pattern: str,
 ) -> dict[str, Any]:
     return {
         "generator": GENERATOR,
@@ -252,7 +297,8 @@ def _truth(
         "n_steps": len(reading),
         "seed": seed,
         "effect": effect,
-        "definition": DEFINITION,
+        "pattern": pattern,
+        "definition": DEFINITIONS[pattern],
         "word_sd": WORD_SD,
         "subject_sd": SUBJECT_SD,
         "bluntness_limits": list(BLUNTNESS_LIMITS),

@@ -18,8 +18,13 @@ from simulated_speech import FRAME_S, rms_db
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.schemas.simulation import LABELS, WORDS
-from depmm.simulation.participants import SimulationError
-from depmm.simulation.reading_list import read_word_lists, sample_reading_list
+from depmm.simulation.participants import DEPRESSED, SimulationError
+from depmm.simulation.reading_list import (
+    INTERACTING,
+    ONE_SIDED,
+    read_word_lists,
+    sample_reading_list,
+)
 from depmm.simulation.word_reading import sample_subjects, simulate_word_reading
 
 LISTS = read_word_lists(ENGLISH_WORDS)
@@ -259,3 +264,48 @@ def test_a_file_cannot_be_the_folder_of_the_corpus(tmp_path: Path) -> None:
     with pytest.raises(SimulationError) as info:
         simulate_word_reading(tmp_path / "corpus", subjects=2, steps=3, workers=1)
     assert (info.value.setting, info.value.file) == ("out", tmp_path / "corpus")
+
+
+def test_one_sided_effects_shift_the_same_words_in_depressed_subjects_only() -> None:
+    balanced = sample_reading_list(12, LISTS, np.random.default_rng((0, 0)))
+    reading = sample_reading_list(12, LISTS, np.random.default_rng((0, 0)), ONE_SIDED)
+    assert [step.word for step in reading] == [step.word for step in balanced]
+    planted = [step.planted_for is not None for step in reading]
+    assert planted == [step.planted_for is not None for step in balanced]
+    assert sum(planted) == 6
+    assert {step.planted_for for step in reading} == {None, DEPRESSED}
+    without = sample_subjects(8, reading, 0, 0.0, ONE_SIDED)
+    for subject, reference in zip(
+        sample_subjects(8, reading, 0, 1.5, ONE_SIDED), without, strict=True
+    ):
+        shift = 1.5 * (subject.traits.diagnosis == DEPRESSED) * np.array(planted)
+        for modality, values in subject.bluntness.items():
+            np.testing.assert_allclose(values - reference.bluntness[modality], shift, atol=1e-12)
+
+
+def test_interacting_effects_differ_between_diagnoses_in_both_modalities_together_only() -> None:
+    reading = sample_reading_list(12, LISTS, np.random.default_rng((0, 0)), INTERACTING)
+    planted = np.array([step.planted_for is not None for step in reading])
+    without = sample_subjects(400, reading, 0, 0.0, INTERACTING)
+    products: dict[bool, list[Any]] = {True: [], False: []}
+    means: dict[bool, list[Any]] = {True: [], False: []}
+    for subject, reference in zip(
+        sample_subjects(400, reading, 0, 2.0, INTERACTING), without, strict=True
+    ):
+        audio, face = (
+            subject.bluntness[name] - reference.bluntness[name] for name in ("audio", "face")
+        )
+        np.testing.assert_allclose(np.abs(audio), 2.0 * planted, atol=1e-12)
+        depressed = subject.traits.diagnosis == DEPRESSED
+        products[depressed].append(audio * face)
+        means[depressed].append([audio, face])
+    np.testing.assert_allclose(np.array(products[True]), np.tile(4.0 * planted, (200, 1)))
+    np.testing.assert_allclose(np.array(products[False]), np.tile(-4.0 * planted, (200, 1)))
+    difference = np.mean(means[True], axis=0) - np.mean(means[False], axis=0)
+    assert np.abs(difference).max() < 4.5 * 2.0 * (2 / 200) ** 0.5  # standard errors
+
+
+def test_unknown_pattern_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SimulationError) as error:
+        simulate_word_reading(tmp_path / "out", pattern="onesided")
+    assert (error.value.setting, error.value.value) == ("pattern", "onesided")
