@@ -6,10 +6,12 @@
 Every row is trained with three seeds through the command line (``depmm cross-validate``), and all
 rows of a corpus are compared by ``depmm compare``. The tables are ``OUT/CORPUS/tables.md``. The
 script can be interrupted: finished runs are kept. ``--jobs 2`` trains two rows at a time.
+``--record`` writes the results files ``systems_CORPUS``.
 """
 
 import argparse
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from experiments.results import interval, record
+from experiments.results_source import describe_origin
+from experiments.run_results import describe_intervals, metric_cells
 
 SEEDS = "0,1,2"
 # small sizes for sessions of 24 steps and corpora of tens to hundreds of sessions
@@ -63,7 +69,13 @@ TRAINING = {
     "warmup_epochs": 2.0,
     "patience": 10,
 }
-DESIGNS = ("additive", "congruence", "suppression")
+DESIGNS = ("additive", "congruence")
+SUM = "sum_of_logits"
+COMMANDS = {
+    "designs": "python experiments/benchmarks/systems.py designs OUT --record",
+    "speech": "python experiments/benchmarks/systems.py speech OUT --emodb EMODB --ravdess RAVDESS "
+    "--record",
+}
 
 
 @dataclass
@@ -234,6 +246,11 @@ def compare(corpus: Corpus, base: Path, jobs: int) -> None:
     for modality in modalities:
         name = f"{modality}_only"
         texts[name] = write_config(corpus, name, FUSIONS["dep_former"], modality)
+    if corpus.spec == "simulated_design":
+        positions = FUSIONS["dep_former"] | {"num_steps": 24}
+        texts["dep_former_positions"] = write_config(
+            corpus, "dep_former_positions", positions, None
+        )
     for name, section in corpus.classical.items():
         texts[name] = write_classical(corpus, name, section)
     for name, text in texts.items():
@@ -248,11 +265,63 @@ def compare(corpus: Corpus, base: Path, jobs: int) -> None:
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(train, rows))
     runs = base / "runs" / corpus.name
-    combine([runs / f"{name}_only" for name in modalities], runs / "sum_of_logits", base)
-    names = [name for name, _ in rows] + ["sum_of_logits"]
+    combine([runs / f"{name}_only" for name in modalities], runs / SUM, base)
+    names = [name for name, _ in rows] + [SUM]
     out = base / "tables" / corpus.name
     depmm("compare", *(runs / name for name in names), "--out", out, cwd=base)
     print((out / "tables.md").read_text(encoding="utf-8"), flush=True)
+
+
+def record_comparison(corpus: str, base: Path, command: str) -> Path:
+    """Write the results file of a corpus: AUROC, and the paired difference to the sum of logits.
+
+    Parameters
+    ----------
+    corpus : str
+        Name of the corpus.
+    base : Path
+        Folder of the runs and tables.
+    command : str
+        Command that trains and compares them.
+    """
+    content = json.loads((base / "tables" / corpus / "metrics.json").read_text(encoding="utf-8"))
+    rows, environments = [], []
+    for name, run in content["runs"].items():
+        environment = base / "runs" / corpus / name / "environment.json"
+        environments.append(json.loads(environment.read_text(encoding="utf-8")))
+        cost = run["cost"] or {}
+        rows.append(
+            {
+                "system": name,
+                "parameters": cost.get("parameters"),
+                **metric_cells(run, ["auroc"]),
+                **difference(content["comparison"], name),
+                "seconds per training": cost.get("training_s"),
+            }
+        )
+    intervals = describe_intervals(content["runs"].values(), ["auroc"])
+    return record(
+        f"systems_{corpus}",
+        rows,
+        command=command,
+        seeds=[int(seed) for seed in SEEDS.split(",")],
+        interval=f"{intervals}; differences: t over subjects and seeds; p adjusted (Holm) for all "
+        "pairs of rows and two metrics",
+        origin=describe_origin(environments),
+    )
+
+
+def difference(comparison: list[dict[str, object]], name: str) -> dict[str, object]:
+    """Return the cells of the paired difference of a row to the sum of logits in AUROC."""
+    for pair in comparison:
+        runs = (pair["run_a"], pair["run_b"])
+        if pair["metric"] != "auroc" or set(runs) != {name, SUM} or name == SUM:
+            continue
+        cell = interval(pair["difference"], pair["ci_low"], pair["ci_high"])
+        if runs[0] == SUM:
+            cell = interval(-cell["value"], -cell["high"], -cell["low"])
+        return {"minus sum of logits": cell, "p": pair["p_adjusted"]}
+    return {"minus sum of logits": None, "p": None}
 
 
 def main() -> None:
@@ -263,11 +332,13 @@ def main() -> None:
     parser.add_argument("--emodb", type=Path)
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--designs", default=",".join(DESIGNS))
+    parser.add_argument("--record", action="store_true", help="write the results files")
     arguments = parser.parse_args()
     base = arguments.out.absolute()
     base.mkdir(parents=True, exist_ok=True)
     if arguments.part == "designs":
-        corpora = [design_corpus(name, base) for name in DESIGNS]
+        corpora = [design_corpus(name, base) for name in arguments.designs.split(",")]
     else:
         emodb = {"positive": ["sadness", "anger"], "negative": ["neutral"]}
         ravdess = {"positive": ["sad"], "negative": ["neutral", "calm", "happy"]}
@@ -281,6 +352,8 @@ def main() -> None:
         ]
     for corpus in corpora:
         compare(corpus, base, arguments.jobs)
+        if arguments.record:
+            print(record_comparison(corpus.name, base, COMMANDS[arguments.part]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import platform
 import numpy as np
 import pytest
 
-from experiments.results import aim, describe_split, interval, record, record_runs
+from experiments.results import aim, interval, record
+from experiments.run_results import describe_split, record_runs
 
 ROWS = [{"system": "both", "AUROC": interval(0.9, 0.8, 1.0), "sessions": 12, "reference": None}]
 
@@ -87,7 +88,7 @@ def test_rows_of_runs_have_the_source_of_the_trainings(run, tmp_path):
     assert row["auroc of each seed"] == "0.750, 0.650"
     assert content["commits"] == ["a" * 40]
     assert (content["date"], content["machine"]) == ("2026-01-02", "a processor")
-    assert content["interval"] == "95 % over subjects and seeds: auroc by Newcombe"
+    assert content["interval"] == "95 % over subjects and seeds: AUROC by Newcombe"
     assert content["seeds"] == [0, 1]
 
 

@@ -1,0 +1,235 @@
+"""Generate ``experiments/README.md`` from ``README.md.jinja`` and the results files.
+
+    python experiments/results_page.py           # write the page
+    python experiments/results_page.py --check   # exit with 1 if the page is out of date
+
+The template calls ``table("NAME")`` for the rows of ``results/NAME.json`` with their source, and
+``value("NAME", ROW, COLUMN)`` for a figure in a sentence. A figure that was not measured here is
+written as ``setting("...")`` (chosen) or ``paper("...")`` (published); others are refused.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from depmm.files.writing import write_text
+from experiments.results import RESULTS
+from experiments.results_tables import describe, format_cell, markdown_rows
+
+TEMPLATE = Path(__file__).with_name("README.md.jinja")
+PAGE = Path(__file__).with_name("README.md")
+UNITS = r"(?:%|times|s|ms|min|minutes|seconds|hours|h|MiB|GiB|MB|GB|frames/s)"
+# a number with decimals, or with a unit of time, size or ratio
+MEASURED_FIGURE = re.compile(rf"(?<![\w.])(?:\d[\d,]*)?\.\d+\b|(?<![\w.])\d[\d,]*\s?{UNITS}(?!\w)")
+
+
+class Page:
+    """The results files of a page, and the functions of its template.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the results files.
+    """
+
+    def __init__(self, results: Path = RESULTS) -> None:
+        self.results = results
+        self.used: list[str] = []  # names of the tables, in the order of the page
+
+    def load(self, name: str) -> dict[str, Any]:
+        """Read a results file.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+
+        Raises
+        ------
+        ValueError
+            If there is no such file, or it does not name its source.
+        """
+        path = self.results / f"{name}.json"
+        if not path.is_file():
+            raise ValueError(
+                f"{TEMPLATE.name}: the table {name!r} has no results file. Run the benchmark that "
+                "records it, or remove the table."
+            )
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = [
+            key for key in ("commits", "date", "command", "machine", "rows") if not content.get(key)
+        ]
+        if missing:
+            raise ValueError(f"{path.name}: {', '.join(missing)} are missing. Record it again.")
+        return content
+
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        digits: Mapping[str, int] | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> str:
+        """Return rows as Markdown, with their source where the table appears first.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        columns : sequence of str or dict, optional
+            Columns to show, or column -> heading; by default all.
+        digits : dict of str to int, optional
+            Digits after the decimal point of a column.
+        where : dict, optional
+            Column -> cell of the rows to show.
+
+        Raises
+        ------
+        ValueError
+            If a column is unknown, or no row is left.
+        """
+        content = self.load(name)
+        condition = dict(where or {})
+        rows = [
+            row for row in content["rows"] if all(row.get(k) == v for k, v in condition.items())
+        ]
+        known = list(dict.fromkeys(column for row in rows for column in row))
+        shown = list(columns) if columns is not None else [c for c in known if c not in condition]
+        if not rows or not set(shown) <= set(known):
+            raise ValueError(f"{TEMPLATE.name}: {name!r} has the columns {known}, not {shown}.")
+        headings = dict(columns) if isinstance(columns, Mapping) else {}
+        body = markdown_rows(rows, shown, headings, digits or {})
+        if name in self.used:
+            return body
+        self.used.append(name)
+        command = f"```\n{content['command'].strip()}\n```"
+        return f'{command}\n\n<a id="table-{name}"></a>\n\n{body}\n\n{describe(name, content)}'
+
+    def value(
+        self,
+        name: str,
+        row: str | Sequence[object],
+        column: str,
+        digits: int | None = None,
+        bounds: bool = False,
+    ) -> str:
+        """Return a figure of a table, for a sentence.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        row : str or sequence
+            First cell of the row, or its first cells.
+        column : str
+            Column of the figure.
+        digits : int, optional
+            Digits after the decimal point.
+        bounds : bool, default False
+            Whether the bounds of the interval follow.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one row has these cells, or the row has no such column.
+        """
+        cells = [row] if isinstance(row, str) else list(row)
+        rows = [r for r in self.load(name)["rows"] if list(r.values())[: len(cells)] == cells]
+        if len(rows) != 1 or rows[0].get(column) is None:
+            raise ValueError(
+                f"{TEMPLATE.name}: {len(rows)} rows of {name!r} begin with {cells}"
+                + (f", without {column!r}." if len(rows) == 1 else ".")
+            )
+        cell = rows[0][column]
+        if isinstance(cell, Mapping) and not bounds:
+            cell = cell["value"]
+        return format_cell(cell, digits)
+
+    def render(self, template: str) -> str:
+        """Return the page.
+
+        Parameters
+        ----------
+        template : str
+            Text of the template.
+
+        Raises
+        ------
+        ValueError
+            If a figure of the text comes from no results file.
+        """
+        figures = stray_figures(template)
+        if figures:
+            raise ValueError(
+                f"{TEMPLATE.name}: no results file for {'; '.join(figures)}. Use value(...), or "
+                "setting(...) and paper(...) for what was not measured."
+            )
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # the page is Markdown
+            keep_trailing_newline=True,
+            trim_blocks=True,
+        )
+        functions = {"table": self.table, "value": self.value, "setting": str, "paper": str}
+        return environment.from_string(template).render(**functions)
+
+
+def stray_figures(template: str) -> list[str]:
+    """Find what looks like a measured figure and comes from no results file.
+
+    A figure is a number with decimals or with a unit (:data:`MEASURED_FIGURE`), outside code,
+    links and expressions of the template. The rows of a table that is written by hand count too.
+
+    Parameters
+    ----------
+    template : str
+        Text of the template.
+
+    Returns
+    -------
+    list of str
+        The figures, each with the text around it.
+    """
+    text = re.sub(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}", "", template, flags=re.DOTALL)
+    return [
+        "..." + text[max(match.start() - 30, 0) : match.end() + 10].replace("\n", " ") + "..."
+        for text in [strip_code(text)]
+        for match in MEASURED_FIGURE.finditer(text)
+    ] + [line for line in text.splitlines() if line.startswith("|")]
+
+
+def strip_code(markdown: str) -> str:
+    """Remove code and the targets of links from Markdown.
+
+    Parameters
+    ----------
+    markdown : str
+        The text.
+    """
+    text = re.sub(r"^```.*?^```", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`|(?<=\])\([^)]*\)", "", text)
+
+
+def main() -> None:
+    """Write the page, or check that it is up to date."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    arguments = parser.parse_args()
+    try:
+        text = Page().render(TEMPLATE.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    if arguments.check:
+        if text != PAGE.read_text(encoding="utf-8"):
+            raise SystemExit(f"{PAGE.name} is out of date. Run python experiments/results_page.py.")
+    else:
+        write_text(PAGE, text)
+
+
+if __name__ == "__main__":
+    main()
