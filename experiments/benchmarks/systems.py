@@ -219,14 +219,19 @@ def write_config(corpus: Corpus, name: str, fusion: dict[str, object], only: str
     config["model"]["fusion"] = dict(fusion)
     if fusion["kind"] == "dep_former" and only is None:
         config["model"]["fusion"]["cross_attention"] = list(modalities)
-    return yaml.safe_dump(config, sort_keys=False)
+    return to_yaml(config)
+
+
+def to_yaml(config: dict[str, object]) -> str:
+    """Write a config as YAML, without the aliases of values that occur twice."""
+    return yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False)
 
 
 def write_classical(corpus: Corpus, name: str, section: dict[str, object]) -> str:
     """Write the config of a classical row."""
     config = base_config(corpus, name, list(section["measures"]))
     del config["model"], config["training"]
-    return yaml.safe_dump(config | {"classical": section}, sort_keys=False)
+    return to_yaml(config | {"classical": section})
 
 
 def combine(halves: list[Path], out: Path, base: Path) -> None:

@@ -3,13 +3,17 @@
 import json
 import os
 import platform
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from depmm.config import load_experiment
 from experiments.results import aim, interval, record
 from experiments.run_results import describe_split, record_runs
 
+ROOT = Path(__file__).parents[2]
 ROWS = [{"system": "both", "AUROC": interval(0.9, 0.8, 1.0), "sessions": 12, "reference": None}]
 
 
@@ -95,3 +99,21 @@ def test_rows_of_runs_have_the_source_of_the_trainings(run, tmp_path):
 def test_splits_are_described_in_words():
     assert describe_split({"kind": "leave_one_subject_out"}) == "leave one subject out"
     assert describe_split({"kind": "k_fold", "folds": 3, "repeats": 10}) == "3 folds, 10 times"
+
+
+def test_configs_of_the_comparison_of_systems_are_valid(tmp_path):
+    systems = runpy.run_path(str(ROOT / "experiments" / "benchmarks" / "systems.py"))
+    corpora = [systems["design_corpus"]("congruence", tmp_path)]
+    corpora.append(
+        systems["speech_corpus"]("emodb", tmp_path, {"positive": ["a"], "negative": ["b"]})
+    )
+    for corpus in corpora:
+        texts = [
+            systems["write_config"](corpus, name, fusion, None)
+            for name, fusion in systems["FUSIONS"].items()
+        ]
+        texts += [systems["write_classical"](corpus, *row) for row in corpus.classical.items()]
+        for text in texts:
+            path = tmp_path / "row.yaml"
+            path.write_text(text)
+            assert load_experiment(path).name
