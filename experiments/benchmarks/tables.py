@@ -1,0 +1,314 @@
+"""Measure the shipped configs on free corpora: tables of experiments/README.md.
+
+    python experiments/benchmarks/tables.py OUT TABLE... --emodb DIR --ravdess DIR [--record]
+
+The rows of a table (``table_definitions.py``) are configs that are cross-validated on the same
+folds (``depmm cross-validate``) and compared on the same subjects (``depmm compare``). The script
+can be interrupted: finished folds are kept. ``--record`` writes the results file ``TABLE``, and
+``TABLE_pairs`` with the planned differences.
+"""
+
+import argparse
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depmm.multiple_testing import holm
+from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.table_definitions import (
+    CORPORA,
+    RANDOM_TRANSFORMER,
+    TABLES,
+    Table,
+)
+from experiments.results import interval, record
+from experiments.results_source import describe_origin
+from experiments.results_tables import markdown_rows
+from experiments.run_results import describe_intervals, metric_cells
+
+COVARIATES = {"duration": "duration alone", "demographics": "gender and age alone"}
+ABOVE_DURATION = "AUROC above duration"
+PAIRED = (
+    "First minus second, on the same subjects. p by permutation of predictions within subjects, "
+    "adjusted (Holm) for the rows of this table."
+)
+
+
+def run_table(name: str, base: Path, recordings: Path | None, write: bool) -> None:
+    """Cross-validate the rows of a table, compare them, and print or record the results.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    base : Path
+        Folder of corpora, stores and runs.
+    recordings : Path or None
+        Folder of the recordings; None if the corpus is simulated.
+    write : bool
+        Whether the results files are written.
+    """
+    table = TABLES[name]
+    prepare(table.corpus, base, recordings)
+    write_random_transformer(base / "sources" / RANDOM_TRANSFORMER)
+    runs = base / "runs" / name
+    for row in table.rows:
+        settings = (f"out=runs/{name}", f"name={row.name}", *row.settings)
+        depmm("cross-validate", row.config, "--seeds", row.seeds, *settings, cwd=base)
+        print(f"{name}: {row.name}", flush=True)
+    contents, differences = evaluate(table, runs, base / "comparisons" / name)
+    rows = metric_rows(table, contents)
+    pairs = paired_rows(table, differences)
+    print(f"{markdown(rows)}\n\n{markdown(pairs) if pairs else ''}")
+    if write:
+        record_table(name, table, runs, contents, rows, pairs)
+
+
+def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
+    """Run the commands that write the store of a corpus, unless it exists.
+
+    Parameters
+    ----------
+    corpus : str
+        Key of ``CORPORA``.
+    base : Path
+        Folder of corpora, stores and runs.
+    recordings : Path or None
+        Folder of the recordings.
+    """
+    if (base / "stores" / corpus / "index.parquet").is_file():
+        return
+    for command in CORPORA[corpus]:
+        words = shlex.split(command)
+        depmm(*(recordings if word == "{recordings}" else word for word in words), cwd=base)
+
+
+def evaluate(table: Table, runs: Path, out: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Evaluate the rows of a table, and compare them if there are several.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    runs : Path
+        Folder of its runs.
+    out : Path
+        Folder of the comparison.
+
+    Returns
+    -------
+    contents : dict of str to dict
+        Name of the row -> metrics, as in ``metrics.json``.
+    differences : DataFrame
+        All pairs, as ``depmm compare`` writes them; empty for one row.
+    """
+    names = [row.name for row in table.rows]
+    base = runs.parents[1]
+    if len(names) == 1:
+        depmm("evaluate", runs / names[0], cwd=base)
+        text = (runs / names[0] / "metrics.json").read_text(encoding="utf-8")
+        return {names[0]: json.loads(text)}, pd.DataFrame()
+    depmm("compare", *(runs / name for name in names), "--out", out, cwd=base)
+    content = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    return content["runs"], pd.read_csv(out / "differences.csv")
+
+
+def record_table(
+    name: str,
+    table: Table,
+    runs: Path,
+    contents: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write the results files of a table.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    table : Table
+        The table.
+    runs : Path
+        Folder of its runs.
+    contents : mapping of str to mapping
+        Metrics of the rows.
+    rows, pairs : sequence of mapping
+        Rows of the two results files.
+    """
+    environments = [
+        json.loads((runs / row.name / "environment.json").read_text(encoding="utf-8"))
+        for row in table.rows
+    ]
+    real = any("{recordings}" in command for command in CORPORA[table.corpus])
+    option = f" --{table.corpus} {table.corpus.upper()}" if real else ""
+    source: dict[str, Any] = {
+        "command": f"python experiments/benchmarks/tables.py OUT {name}{option} --record",
+        "seeds": sorted({int(seed) for row in table.rows for seed in row.seeds.split(",")}),
+        "origin": describe_origin(environments),
+    }
+    counts = contents[table.rows[0].name]["counts"]["test"]
+    notes = table.notes.format(subjects=counts["subjects"], sessions=counts["sessions"])
+    described = describe_intervals(contents.values(), table.metrics)
+    print(record(name, rows, interval=described, notes=notes, **source))
+    if pairs:
+        bounds = "95 % of the paired difference over subjects and seeds"
+        print(record(f"{name}_pairs", pairs, interval=bounds, notes=PAIRED, **source))
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows with all of their columns as a Markdown table.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Column -> cell.
+    """
+    return markdown_rows(rows, list(dict.fromkeys(key for row in rows for key in row)), {}, {})
+
+
+def metric_rows(table: Table, contents: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the metrics of every row, best first, and those of the covariate baselines.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    contents : mapping of str to mapping
+        Name of the row -> metrics.
+    """
+    last = table.metrics[-1]
+    rows = []
+    for row in table.rows:
+        content = contents[row.name]
+        cells = {"config": row.name, "trainings": content["bootstrap"]["n_trainings"]}
+        cells |= metric_cells(content, table.metrics)
+        gain = covariates(content)["duration"]["metrics"][last]["gain"]
+        cells[ABOVE_DURATION] = interval(gain["value"], gain["ci_low"], gain["ci_high"])
+        rows.append(cells)
+    rows.sort(key=lambda cells: -cells[last]["value"])
+    baselines = covariates(contents[table.rows[0].name])
+    for name, label in COVARIATES.items():
+        if name in baselines:
+            cells = metric_cells(baselines[name], table.metrics)
+            rows.append({"config": label, "trainings": None, **cells, ABOVE_DURATION: None})
+    return rows
+
+
+def covariates(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the covariate baselines of a run.
+
+    Parameters
+    ----------
+    content : mapping
+        Its metrics, as in ``metrics.json``.
+    """
+    baselines: Mapping[str, Any] = content["covariate_baselines"]["binary"]["baselines"]
+    return baselines
+
+
+def paired_rows(table: Table, differences: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the planned differences, with p adjusted for them.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    differences : DataFrame
+        All pairs, as ``depmm compare`` writes them.
+    """
+    rows: list[dict[str, Any]] = []
+    p: list[float] = []
+    for first, second in table.pairs:
+        for metric in table.metrics:
+            found, sign = find_pair(differences, metric, first, second)
+            low, high = sorted((sign * float(found["ci_low"]), sign * float(found["ci_high"])))
+            value = interval(sign * float(found["difference"]), low, high)
+            rows.append({"difference": f"{first} minus {second}", "metric": metric, "value": value})
+            p.append(float(found["p"]))
+    adjusted = [float(value) for value in holm(p)]
+    return [
+        row | {"p": None if np.isnan(value) else value}
+        for row, value in zip(rows, adjusted, strict=True)
+    ]
+
+
+def find_pair(
+    differences: pd.DataFrame, metric: str, first: str, second: str
+) -> tuple["pd.Series[Any]", int]:
+    """Find the row of a pair in either order, and the sign of its difference.
+
+    Parameters
+    ----------
+    differences : DataFrame
+        All pairs.
+    metric, first, second : str
+        Metric and names of the runs.
+    """
+    of_metric = differences[differences["metric"] == metric]
+    for a, b, sign in ((first, second, 1), (second, first, -1)):
+        found = of_metric[(of_metric["run_a"] == a) & (of_metric["run_b"] == b)]
+        if len(found):
+            return found.iloc[0], sign
+    raise ValueError(f"{first} and {second} are not compared in {metric}.")
+
+
+def write_random_transformer(folder: Path) -> None:
+    """Write a small wav2vec 2.0 with random weights in the layout of the hub.
+
+    Parameters
+    ----------
+    folder : Path
+        Created, unless it exists.
+    """
+    if folder.exists():
+        return
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=128,
+        conv_dim=[64] * 7,
+        num_conv_pos_embeddings=32,
+        num_conv_pos_embedding_groups=4,
+    )
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the chosen tables.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments of the command line; by default those of this process.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("tables", nargs="+", choices=[*TABLES], metavar="TABLE")
+    parser.add_argument("--emodb", type=Path, help="recordings of Emo-DB")
+    parser.add_argument("--ravdess", type=Path, help="speech recordings of RAVDESS")
+    parser.add_argument("--record", action="store_true", help="write the results files")
+    options = parser.parse_args(arguments)
+    base = options.out.absolute()
+    base.mkdir(parents=True, exist_ok=True)
+    for name in options.tables:
+        corpus = TABLES[name].corpus
+        recordings = getattr(options, corpus, None)
+        if recordings is None and hasattr(options, corpus):
+            parser.error(f"{name} needs --{corpus}.")
+        run_table(name, base, recordings and recordings.absolute(), options.record)
+
+
+if __name__ == "__main__":
+    main()
