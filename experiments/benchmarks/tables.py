@@ -55,7 +55,8 @@ def run_table(name: str, base: Path, recordings: Path | None, write: bool) -> No
     """
     table = TABLES[name]
     prepare(table.corpus, base, recordings)
-    write_random_transformer(base / "sources" / RANDOM_TRANSFORMER)
+    if any(row.name == RANDOM_TRANSFORMER for row in table.rows):
+        write_random_transformer(base / "sources" / RANDOM_TRANSFORMER)
     runs = base / "runs" / name
     for row in table.rows:
         settings = (f"out=runs/{name}", f"name={row.name}", *row.settings)

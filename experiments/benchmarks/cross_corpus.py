@@ -1,0 +1,68 @@
+"""Train on one corpus of acted emotions and test on another: a table of experiments/README.md.
+
+    python experiments/benchmarks/cross_corpus.py OUT --emodb DIR --ravdess DIR [--record]
+
+Sad against neutral speech of Emo-DB (German) and RAVDESS (English), with ``depmm cross-corpus`` and
+two classical models that have no random draws.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.tables import markdown, prepare
+from experiments.results import interval, record
+
+CONFIGS = ("classical_svm", "classical_voice")
+CORPORA = ("emodb", "ravdess")
+TARGET = "target.positive=[sadness, sad]"
+NOTES = (
+    "Sad against neutral speech. Rows with one corpus are its cross-validation in five folds. The "
+    "last column is a logistic regression on covariates alone (duration, or gender and age)."
+)
+
+
+def main() -> None:
+    """Train and test on every pair of corpora, and print or record the AUROC."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--emodb", type=Path, required=True)
+    parser.add_argument("--ravdess", type=Path, required=True)
+    parser.add_argument("--record", action="store_true", help="write the results file")
+    options = parser.parse_args()
+    base = options.out.absolute()
+    base.mkdir(parents=True, exist_ok=True)
+    for corpus in CORPORA:
+        prepare(corpus, base, getattr(options, corpus).absolute())
+    rows: list[dict[str, Any]] = []
+    methods = set()
+    for config in CONFIGS:
+        command = ("cross-corpus", config, "--all-pairs", ",".join(CORPORA), TARGET)
+        depmm(*command, "out=runs/cross_corpus", f"name={config}", cwd=base)
+        cells = pd.read_csv(base / "runs/cross_corpus" / config / "cross_corpus.csv")
+        for cell in cells[cells["metric"] == "auroc"].to_dict("records"):
+            methods.add(cell["method"])
+            rows.append(
+                {
+                    "config": config,
+                    "trained on": cell["train"],
+                    "tested on": cell["test"],
+                    "subjects": int(cell["subjects"]),
+                    "auroc": interval(cell["value"], cell["ci_low"], cell["ci_high"]),
+                    "covariates": cell["covariate_baseline"],
+                    "AUROC of covariates": float(cell["covariate_value"]),
+                }
+            )
+    print(markdown(rows))
+    if options.record:
+        script = "python experiments/benchmarks/cross_corpus.py"
+        command_line = f"{script} OUT --emodb EMODB --ravdess RAVDESS --record"
+        bounds = f"95 % over subjects: AUROC by {' or '.join(sorted(methods))}"
+        print(record("cross_corpus", rows, command=command_line, interval=bounds, notes=NOTES))
+
+
+if __name__ == "__main__":
+    main()
