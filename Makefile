@@ -1,6 +1,7 @@
 # make demo   simulate a corpus and run every stage on it: about 5 minutes on 2 cores
 # make test   the fast tests with branch coverage, one thread in each of two processes
 # make docs   build the documentation into site/, with warnings as errors
+# make results   write experiments/README.md from its template and the results files
 # make systems   write the pages of the published systems from docs/systems/*.yaml and the configs
 # make lint   formatting, lint, docstrings, types, spelling and import rules
 
@@ -14,7 +15,7 @@ SOURCES := depmm experiments docs tests
 export TOKENIZERS_PARALLELISM := false
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test test-other-processor test-slow docs systems lint format clean-demo
+.PHONY: demo test test-other-processor test-slow docs results systems lint format clean-demo
 
 # beside a CPU build of torch, torchaudio from PyPI imports only without its optional extension,
 # which is linked to CUDA
@@ -55,6 +56,9 @@ test-slow: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
+
+results: $(STAMP)
+	$(BIN)/python experiments/results_page.py
 
 systems: $(STAMP)
 	$(BIN)/python docs/system_pages.py

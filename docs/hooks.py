@@ -36,7 +36,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/config.schema.json": json.dumps(config_json_schema(), indent=1),
     }
     for page, source in REPOSITORY_FILES.items():
-        pages[page] = (ROOT / source).read_text(encoding="utf-8")
+        text = (ROOT / source).read_text(encoding="utf-8")
+        pages[page] = text.replace("](../docs/", "](")
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         pages[f"tutorials/{notebook.stem}.md"] = notebook_page(notebook)
     for path, content in pages.items():

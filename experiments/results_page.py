@@ -176,7 +176,8 @@ class Page:
             trim_blocks=True,
         )
         functions = {"table": self.table, "value": self.value, "setting": str, "paper": str}
-        return environment.from_string(template).render(**functions)
+        text = environment.from_string(template).render(**functions)
+        return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def stray_figures(template: str) -> list[str]:

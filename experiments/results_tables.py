@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ACRONYMS = {"auroc": "AUROC", "auprc": "AUPRC", "rmse": "RMSE", "mae": "MAE", "ccc": "CCC"}
+NAMES = ("config", "system")  # columns of names in the code
 
 
 def markdown_rows(
@@ -30,7 +31,7 @@ def markdown_rows(
     numeric = [all(not isinstance(row.get(column), str) for row in rows) for column in columns]
     cells = [
         [
-            format_cell(row.get(column), digits.get(column), code=column == "config")
+            format_cell(row.get(column), digits.get(column), code=column in NAMES)
             for column in columns
         ]
         for row in rows
@@ -133,7 +134,7 @@ def format_number(number: float, places: int) -> str:
     places : int
         Digits after the decimal point.
     """
-    text = f"{number:,.{places}f}"
+    text = f"{round(number, places) + 0.0:,.{places}f}"  # + 0.0: no sign before zero
     return re.sub(r"^(-?)0\.", r"\1.", text)
 
 

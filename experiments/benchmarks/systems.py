@@ -21,6 +21,7 @@ from pathlib import Path
 
 import yaml
 
+from depmm.multiple_testing import holm
 from experiments.results import interval, record
 from experiments.results_source import describe_origin
 from experiments.run_results import describe_intervals, metric_cells
@@ -290,7 +291,7 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
         Command that trains and compares them.
     """
     content = json.loads((base / "tables" / corpus / "metrics.json").read_text(encoding="utf-8"))
-    rows, environments = [], []
+    rows, environments, paired = [], [], differences(content["comparison"])
     for name, run in content["runs"].items():
         environment = base / "runs" / corpus / name / "environment.json"
         environments.append(json.loads(environment.read_text(encoding="utf-8")))
@@ -300,7 +301,7 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
                 "system": name,
                 "parameters": cost.get("parameters"),
                 **metric_cells(run, ["auroc"]),
-                **difference(content["comparison"], name),
+                **paired.get(name, {"minus sum of logits": None, "p": None}),
                 "seconds per training": cost.get("training_s"),
             }
         )
@@ -310,23 +311,28 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
         rows,
         command=command,
         seeds=[int(seed) for seed in SEEDS.split(",")],
-        interval=f"{intervals}; differences: t over subjects and seeds; p adjusted (Holm) for all "
-        "pairs of rows and two metrics",
+        interval=f"{intervals}; differences: t over subjects and seeds; p adjusted (Holm) for the "
+        "rows",
         origin=describe_origin(environments),
     )
 
 
-def difference(comparison: list[dict[str, object]], name: str) -> dict[str, object]:
-    """Return the cells of the paired difference of a row to the sum of logits in AUROC."""
-    for pair in comparison:
-        runs = (pair["run_a"], pair["run_b"])
-        if pair["metric"] != "auroc" or set(runs) != {name, SUM} or name == SUM:
+def differences(comparison: list[dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Return the paired differences to the sum of logits in AUROC: row -> cells."""
+    cells = {}
+    pairs = [pair for pair in comparison if pair["metric"] == "auroc"]
+    for pair in pairs:
+        (name, *others) = {pair["run_a"], pair["run_b"]} - {SUM}
+        if others:
             continue
         cell = interval(pair["difference"], pair["ci_low"], pair["ci_high"])
-        if runs[0] == SUM:
+        if pair["run_a"] == SUM:
             cell = interval(-cell["value"], -cell["high"], -cell["low"])
-        return {"minus sum of logits": cell, "p": pair["p_adjusted"]}
-    return {"minus sum of logits": None, "p": None}
+        cells[name] = {"minus sum of logits": cell, "p": pair["p"]}
+    adjusted = holm([row["p"] for row in cells.values()])
+    return {
+        name: row | {"p": float(p)} for (name, row), p in zip(cells.items(), adjusted, strict=True)
+    }
 
 
 def main() -> None:
