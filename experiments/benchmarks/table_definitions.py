@@ -70,6 +70,11 @@ CORPORA: dict[str, tuple[str, ...]] = {
         "index ravdess {recordings} --out corpora/ravdess/manifest",
         "extract corpora/ravdess/manifest {recordings} --out stores/ravdess",
     ),
+    "demo": (
+        "simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25",
+        "index ewre_simulated corpora/demo/recordings --out corpora/demo/manifest",
+        "extract corpora/demo/manifest corpora/demo/recordings --out stores/demo --config demo",
+    ),
     "ewre": (
         "simulate corpora/ewre/recordings --spec ewre --subjects 96",
         "index ewre corpora/ewre/recordings --out corpora/ewre/manifest",
@@ -117,6 +122,10 @@ ALONE = (
 RAVDESS = (
     "Sad against neutral, calm and happy: {subjects} actors, {sessions} sessions of about seven "
     "utterances."
+)
+DEMO = (
+    "The corpus of `make demo`, seed 0, with its official split: {subjects} test subjects. Voice "
+    "and face have independent additive effects."
 )
 PLACES = ("inside_blocks", "after_modules", "none")
 
@@ -216,6 +225,22 @@ TABLES = {
         "(`ravdess_sad_egemaps`), on the folds of another partition. `ravdess_sad_nested` chooses "
         "between MFCC with pitch, the voice measures and eGeMAPS in each fold, on its training and "
         "validation actors, so that no tested actor contributed to a choice." + ALONE,
+    ),
+    "demo_measures": Table(
+        "demo",
+        tuple(
+            Row("classical_demo", (f"classical.measures.audio=[{name}]",), label=name)
+            for name in ("voice", "timing", "egemaps")
+        ),
+        (),
+        DEMO + " `classical_demo` with three sets of measures of the voice." + ALONE,
+    ),
+    "demo_severity": Table(
+        "demo",
+        (Row("demo_severity", seeds=DRAWN), Row("classical_demo_severity")),
+        (("demo_severity", "classical_demo_severity"),),
+        DEMO + " The target is the BDI-II score.",
+        ("rmse", "ccc"),
     ),
     "ewre_release": Table(
         "ewre",

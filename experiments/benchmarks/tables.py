@@ -32,7 +32,6 @@ from experiments.results_tables import markdown_rows
 from experiments.run_results import describe_intervals, metric_cells
 
 COVARIATES = {"duration": "duration alone", "demographics": "gender and age alone"}
-ABOVE_DURATION = "AUROC above duration"
 PAIRED = (
     "First minus second, on the same subjects. p by permutation of predictions within subjects, "
     "adjusted (Holm) for the rows of this table."
@@ -184,20 +183,21 @@ def metric_rows(table: Table, contents: Mapping[str, Any]) -> list[dict[str, Any
         Name of the row -> metrics.
     """
     last = table.metrics[-1]
+    above = f"{last} above duration"
     rows = []
     for row in table.rows:
         content = contents[row.name]
         cells = {"config": row.name, "trainings": content["bootstrap"]["n_trainings"]}
         cells |= metric_cells(content, table.metrics)
         gain = covariates(content)["duration"]["metrics"][last]["gain"]
-        cells[ABOVE_DURATION] = interval(gain["value"], gain["ci_low"], gain["ci_high"])
+        cells[above] = interval(gain["value"], gain["ci_low"], gain["ci_high"])
         rows.append(cells)
     rows.sort(key=lambda cells: -cells[last]["value"])
     baselines = covariates(contents[table.rows[0].name])
     for name, label in COVARIATES.items():
         if name in baselines:
             cells = metric_cells(baselines[name], table.metrics)
-            rows.append({"config": label, "trainings": None, **cells, ABOVE_DURATION: None})
+            rows.append({"config": label, "trainings": None, **cells, above: None})
     return rows
 
 
@@ -209,7 +209,8 @@ def covariates(content: Mapping[str, Any]) -> Mapping[str, Any]:
     content : mapping
         Its metrics, as in ``metrics.json``.
     """
-    baselines: Mapping[str, Any] = content["covariate_baselines"]["binary"]["baselines"]
+    (target,) = content["covariate_baselines"].values()
+    baselines: Mapping[str, Any] = target["baselines"]
     return baselines
 
 
