@@ -1,217 +1,265 @@
-"""Compare explanations with planted words, confounders, or no effect.
+"""Compare the ranking of words by explanations with planted words.
 
-    python experiments/benchmarks/planted_words.py [CORPORA] [CONDITION...]
+    python experiments/benchmarks/planted_words.py run OUT [--designs balanced,one_sided]
+        [--corpora 20] [--first 100]
+    python experiments/benchmarks/planted_words.py table OUT [--record]
 
-48 simulated subjects read 12 emotion words. The bluntness of ``depmm simulate`` raises two features
-of the voice and two of the face by one standard deviation per unit and lowers two others, at ten
-rows per second. Each corpus is indexed, extracted, cross-validated (``configs/planted_words.yaml``)
-and explained with the commands of depmm; each subject is explained by the model that was neither
-trained nor validated on it. The words are ranked by each explanation, as in ``depmm ask RUN
-words-by-label``, and compared with the planted words:
+48 simulated subjects read 12 words. DEP-Former (``configs/planted_words.yaml``) is cross-validated
+with 5 folds and one seed, and each subject is explained by the model that was neither trained nor
+validated on it. The words are compared between the labels and ranked as in ``depmm ask RUN
+words-by-label rank_by=METHOD``. Designs:
 
-``planted``   effect 1.0: AUC of the ranking for planted words
-``nothing``   effect 0: the same AUC (for words that would have been planted), false discoveries
-``gender``    effect 0; 85 % of the depressed and 15 % of the healthy subjects are women, whose
-              features differ in half of the words, by 1.5 standard deviations
-``duration``  effect 0; every word of a depressed subject is longer by half
+``balanced``     six words are planted: depressed subjects show an effect of 1 in three, healthy
+                 subjects in the other three
+``one_sided``    depressed subjects show the effect in all six, so that the session mean also
+                 carries the label
+``interacting``  voice and face deviate in the same direction in depressed subjects and in opposite
+                 directions in healthy ones: neither alone carries the label
+``null``         nothing is planted
+``gender``       nothing is planted, but 85 % of the depressed and 15 % of the healthy subjects are
+                 women, whose features differ in half of the words, by 1.5 standard deviations
+``duration``     nothing is planted, but words of depressed subjects are longer by half
 
-Explanations depend on what a model has learned: the AUROC of its predictions is also printed.
+``one_sided_kept_mean`` is ``one_sided`` with ``model.subtract_session_mean: false``, and
+``interacting_240`` is ``interacting`` with 240 subjects. ``run`` writes one file per corpus and
+continues an interrupted study. ``table`` prints, for each design and method, the AUC with which the
+order of the words identifies the planted ones, the planted and other words with q < .05, the false
+discovery rate, and the share of corpora that report a word that is not planted.
 """
 
-import os
-import subprocess
-import sys
-import tempfile
+import argparse
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from scipy.stats import beta, t
 from sklearn.metrics import roc_auc_score
 
-from depmm.config import TRACKS
-from depmm.corpora.word_lists import ENGLISH_WORDS
-from depmm.interpret.query.ask import ask
-from depmm.simulation.reading_list import Step, read_word_lists, sample_reading_list
-from depmm.simulation.word_reading import SimulatedSubject, sample_subjects
-from depmm.training.cross_validation import cross_validate
+from depmm.files.writing import write_text
+from depmm.interpret.query.word_effects import compare_words
+from experiments.benchmarks.planted_corpora import DESIGNS, N_SUBJECTS, sample_corpus
+from experiments.benchmarks.planted_training import METHODS, SESSION_SUFFIX, cross_validate
+from experiments.results import interval, record
+from experiments.results_source import describe_source
 
-HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent
-DEFAULT_METHODS = ("selected", "occlusion")  # always computed by depmm explain
-METHODS = (*DEFAULT_METHODS, "permutation", "integrated_gradients", "shapley")
-N_WORDS = 12
-N_SUBJECTS = 48
-LOADINGS = np.array([1.0, 1.0, -1.0, -1.0])  # of bluntness on features, standard deviations
-ROWS_PER_WORD = 10  # 1 s
-Q_LEVEL = 0.05  # false discovery rate
-FIRST_SEED = 3  # the sizes in configs/planted_words.yaml were chosen on the corpora 0, 1 and 2
-SEEDS = (0, 1, 2)  # of the trainings; attributions of a subject are the mean over its models
-GENDER_SHARE, GENDER_SHIFT = 0.85, 1.5
-STRETCH = 1.5
+Q_LEVEL = 0.05  # nominal false discovery rate, see docs/concepts/explanations.md
+FIRST_SEED = 100  # settings were chosen on the corpora 0, 1 and 2
+FEW_METHODS = ("selected", "occlusion", "shapley")
 
 
 @dataclass(frozen=True)
-class Condition:
-    """Effect and confounders that are planted in a corpus."""
+class Study:
+    """A design with the settings of its training.
 
-    name: str
-    effect: float = 0.0
-    gender: bool = False
-    stretch: float = 1.0
+    Attributes
+    ----------
+    design : str
+        Key of ``DESIGNS``.
+    subjects : int
+        Number of subjects.
+    settings : tuple of str
+        Settings of the config that differ.
+    methods : tuple of str
+        Attributions that are computed.
+    by_session : bool
+        Whether occlusion and Shapley values are also computed relative to the session's mean.
+    """
+
+    design: str
+    subjects: int = N_SUBJECTS
+    settings: tuple[str, ...] = ()
+    methods: tuple[str, ...] = METHODS
+    by_session: bool = False
 
 
-CONDITIONS = {
-    condition.name: condition
-    for condition in (
-        Condition("planted", effect=1.0),
-        Condition("nothing"),
-        Condition("gender", gender=True),
-        Condition("duration", stretch=STRETCH),
-    )
+STUDIES = {
+    "balanced": Study("balanced", by_session=True),
+    "one_sided": Study("one_sided", by_session=True),
+    "one_sided_kept_mean": Study(
+        "one_sided", settings=("model.subtract_session_mean=false",), by_session=True
+    ),
+    "interacting": Study("interacting"),
+    "interacting_240": Study("interacting", subjects=240, methods=FEW_METHODS),
+    "null": Study("null", methods=FEW_METHODS),
+    "gender": Study("gender", methods=FEW_METHODS),
+    "duration": Study("duration", methods=FEW_METHODS),
 }
 
 
-def simulate(out: Path, condition: Condition, n_subjects: int, seed: int) -> list[Step]:
-    """Write a corpus in the layout of ``planted_words_spec.yaml`` and return the reading list."""
-    lists = read_word_lists(ENGLISH_WORDS)
-    reading = sample_reading_list(N_WORDS, lists, np.random.default_rng((seed, 0)))
-    subjects = sample_subjects(n_subjects, reading, seed, condition.effect)
-    rng = np.random.default_rng((seed, 1))
-    if condition.gender:
-        subjects = _confound_gender(subjects, rng)
-    words, labels = [], []
-    for subject in subjects:
-        noise, traits = np.random.default_rng((seed, subject.index, 3)), subject.traits
-        stretch = condition.stretch if traits.diagnosis == "depressed" else 1.0
-        rows = round(ROWS_PER_WORD * stretch)
-        for modality in TRACKS:
-            shift = np.repeat(subject.bluntness[modality], rows)[:, None]
-            values = noise.standard_normal((len(shift), len(LOADINGS))) + shift * LOADINGS
-            file = out / modality / f"{subject.subject}_1.npy"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, values.astype(np.float32))
-        for index, step in enumerate(reading):
-            times = index * rows / ROWS_PER_WORD, (index + 1) * rows / ROWS_PER_WORD
-            words.append((subject.subject, 1, index, *times, step.word, step.valence))
-        labels.append((subject.subject, 1, traits.score, traits.gender, traits.age))
-    columns = ["subject", "session", "step", "start_s", "end_s", "word", "valence"]
-    pd.DataFrame(words, columns=columns).to_csv(out / "words.csv", index=False)
-    columns = ["subject", "session", "score", "gender", "age"]
-    pd.DataFrame(labels, columns=columns).to_csv(out / "labels.csv", index=False)
-    return reading
+def run_corpus(name: str, seed: int) -> dict[str, Any]:
+    """Train and explain one corpus, and compare its words by each method.
 
+    Parameters
+    ----------
+    name : str
+        Key of ``STUDIES``.
+    seed : int
+        Seed of corpus and folds.
 
-def _confound_gender(
-    subjects: list[SimulatedSubject], rng: np.random.Generator
-) -> list[SimulatedSubject]:
-    """Make most depressed subjects women and most healthy ones men; women differ in some words."""
-    shifted = rng.permutation(N_WORDS)[: N_WORDS // 2]
-    result = []
-    for majority, minority, diagnosis in (
-        ("female", "male", "depressed"),
-        ("male", "female", "healthy"),
-    ):
-        group = [subject for subject in subjects if subject.traits.diagnosis == diagnosis]
-        in_majority = rng.permutation(len(group)) < round(GENDER_SHARE * len(group))
-        for is_majority, subject in zip(in_majority, group, strict=True):
-            gender = majority if is_majority else minority
-            bluntness = {name: values.copy() for name, values in subject.bluntness.items()}
-            if gender == "female":
-                for values in bluntness.values():
-                    values[shifted] += GENDER_SHIFT
-            traits = replace(subject.traits, gender=gender)
-            result.append(replace(subject, traits=traits, bluntness=bluntness))
-    return sorted(result, key=lambda subject: subject.index)
-
-
-def make_explained_run(
-    folder: Path,
-    condition: Condition,
-    n_subjects: int,
-    seed: int,
-    methods: Sequence[str] = METHODS,
-    seeds: Sequence[int] = SEEDS,
-) -> list[Step]:
-    """Simulate, index, extract, cross-validate and explain a run in ``folder/runs/run``."""
-    reading = simulate(folder / "recordings", condition, n_subjects, seed)
-    settings = [
-        f"out={folder / 'runs'}",
-        "name=run",
-        f"data.manifest={folder / 'manifest'}",
-        f"data.store={folder / 'store'}",
-        f"split.seed={seed}",
-    ]
-    spec, recordings = HERE / "planted_words_spec.yaml", folder / "recordings"
-    _call(BIN / "depmm", "index", spec, recordings, "--out", folder / "manifest")
-    _call(BIN / "depmm", "extract", folder / "manifest", recordings, "--out", folder / "store")
-    cross_validate("planted_words", settings, seeds)
-    options = [
-        part for name in methods if name not in DEFAULT_METHODS for part in ("--method", name)
-    ]
-    _call(BIN / "depmm", "explain", folder / "runs" / "run", *options)
-    return reading
-
-
-def _call(*command: object) -> None:
-    result = subprocess.run(
-        list(map(str, command)),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    Returns
+    -------
+    dict of str to Any
+        ``study``, ``seed``, ``source``, ``auroc`` of the predictions (mean over folds),
+        ``planted``, the planted words, and ``words``, the comparison by each method.
+    """
+    study = STUDIES[name]
+    corpus = sample_corpus(DESIGNS[study.design], study.subjects, seed)
+    attributions, predictions = cross_validate(
+        corpus, seed, study.methods, overrides=study.settings, by_session=study.by_session
     )
-    if result.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}:\n{result.stdout}{result.stderr}")
-
-
-def measure(
-    folder: Path, condition: Condition, reading: list[Step], methods: Sequence[str] = METHODS
-) -> Iterator[dict[str, object]]:
-    """Rank the words of a run by each explanation, with and without stratification by gender."""
-    planted = {step.word: step.planted_for is not None for step in reading}
-    has_effect = {word: flag and condition.effect > 0 for word, flag in planted.items()}
-    predictions = pd.read_parquet(folder / "runs" / "run" / "predictions.parquet")
-    folds = predictions[predictions["split"] == "test"].groupby(["seed", "fold"])
+    folds = predictions.groupby(["seed", "fold"])
     auroc = np.mean([roc_auc_score(fold["y_true"], fold["y_prob"]) for _, fold in folds])
-    for stratify_by in (None, "gender") if condition.gender else (None,):
-        for method in methods:
-            ranking = ask(
-                folder / "runs" / "run",
-                "words-by-label",
-                rank_by=method,
-                top=N_WORDS,
-                stratify_by=stratify_by,
-            )
-            ranking = ranking[ranking["word"].isin(planted)]  # without all steps together
-            strength = ranking["effect"].abs().fillna(0.0)
-            discovered = ranking["q"] < Q_LEVEL
-            yield {
-                "condition": condition.name + (", within gender" if stratify_by else ""),
-                "method": method,
-                "auroc": auroc,
-                "auc": roc_auc_score(ranking["word"].map(planted), strength),
-                "discoveries": int(discovered.sum()),
-                "false": int((discovered & ~ranking["word"].map(has_effect)).sum()),
-            }
+    words = {}
+    for method in [m for m in attributions if m.removesuffix(SESSION_SUFFIX) in study.methods]:
+        words[method] = _compare(attributions, method)
+        if DESIGNS[study.design].gender:
+            words[f"{method}, within gender"] = _compare(attributions, method, "gender")
+    return {
+        "study": name,
+        "seed": seed,
+        "source": describe_source(),
+        "auroc": float(auroc),
+        "planted": [step.word for step in corpus.reading if step.planted_for is not None],
+        "words": words,
+    }
 
 
-def main(arguments: list[str]) -> None:
-    """Print means over corpora for each condition and method."""
-    corpora = int(arguments[0]) if arguments else 3
+def _compare(
+    attributions: pd.DataFrame, method: str, stratify_by: str | None = None
+) -> list[dict[str, Any]]:
+    """Compare the words as ``depmm ask words-by-label`` does, in its order."""
+    table = compare_words(attributions, method, stratify_by, draws=0)
+    columns: list[dict[str, Any]] = table[["word", "effect", "p", "q"]].to_dict("records")
+    return columns
+
+
+def run_studies(out: Path, names: Sequence[str], corpora: int, first: int) -> None:
+    """Measure the corpora that have no file yet, corpus by corpus."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    for seed in range(first, first + corpora):
+        for name in names:
+            file = out / f"{name}-{seed}.json"
+            if not file.is_file():
+                write_text(file, json.dumps(run_corpus(name, seed)) + "\n")
+                print(file.name, flush=True)
+
+
+def read_studies(out: Path) -> pd.DataFrame:
+    """Read the files of all corpora: one row per study, corpus and method."""
     rows = []
-    for name in arguments[1:] or CONDITIONS:
-        for seed in range(FIRST_SEED, FIRST_SEED + corpora):
-            with tempfile.TemporaryDirectory() as folder:
-                reading = make_explained_run(Path(folder), CONDITIONS[name], N_SUBJECTS, seed)
-                rows += measure(Path(folder), CONDITIONS[name], reading)
-            print(f"{name}, corpus {seed}: AUROC {rows[-1]['auroc']:.3f}", flush=True)
-    grouped = pd.DataFrame(rows).groupby(["condition", "method"], sort=False)
-    summary = grouped[["auroc", "auc", "discoveries", "false"]].mean().round(3)
-    summary["lowest auc"] = grouped["auc"].min().round(3)
-    print(f"{corpora} corpora per condition, {N_SUBJECTS} subjects, {N_WORDS} words, q < {Q_LEVEL}")
-    print(summary.to_string())
+    for file in sorted(out.glob("*.json")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        planted = set(result["planted"]) if not is_null(result["study"]) else set()
+        for method, words in result["words"].items():
+            table = pd.DataFrame(words)
+            is_planted = table["word"].isin(result["planted"])
+            found = table["q"] < Q_LEVEL
+            false = int((found & ~table["word"].isin(planted)).sum())
+            # in the order of the answer, whose first word is the first of the ranking
+            auc = roc_auc_score(is_planted, -table.index.to_numpy())
+            rows.append(
+                {
+                    "study": result["study"],
+                    "method": method,
+                    "seed": result["seed"],
+                    "auroc": result["auroc"],
+                    "auc": auc if planted else np.nan,
+                    "found": int(found.sum()) - false,
+                    "false": false,
+                    "proportion": false / max(1, int(found.sum())),
+                    "source": result["source"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def is_null(study: str) -> bool:
+    """Whether nothing is planted in the corpora of a study."""
+    return DESIGNS[STUDIES[study].design].effect == 0
+
+
+def make_rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Summarise each study and method over its corpora.
+
+    Intervals of means are t intervals over corpora. Those of the false discovery rate and of the
+    share of corpora are Clopper-Pearson intervals of the sum over corpora; for proportions between
+    0 and 1, which vary less than 0 and 1 themselves, they are too wide.
+    """
+    for name in STUDIES:
+        of_study = table[table["study"] == name]
+        for method in dict.fromkeys(of_study["method"]):
+            rows = of_study[of_study["method"] == method]
+            row: dict[str, Any] = {"design": name, "method": method, "corpora": len(rows)}
+            row["AUROC of predictions"] = round(float(rows["auroc"].mean()), 3)
+            if is_null(name):
+                row |= {"AUC": None, "lowest AUC": None, "planted words with q < .05": None}
+            else:
+                row["AUC"] = _mean_interval(rows["auc"])
+                row["lowest AUC"] = round(float(rows["auc"].min()), 3)
+                row["planted words with q < .05"] = round(float(rows["found"].mean()), 2)
+            row["other words with q < .05"] = round(float(rows["false"].mean()), 2)
+            row["false discovery rate"] = _share_interval(rows["proportion"])
+            row["corpora with a false word"] = _share_interval(rows["false"] > 0)
+            yield row
+
+
+def _mean_interval(values: pd.Series) -> dict[str, float]:
+    n, mean = len(values), float(values.mean())
+    half = t.ppf(0.975, n - 1) * float(values.std()) / n**0.5 if n > 1 else 1.0
+    return interval(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
+def _share_interval(values: pd.Series) -> dict[str, float]:
+    n, total = len(values), float(values.sum())
+    low = beta.ppf(0.025, total, n - total + 1) if total > 0 else 0.0
+    high = beta.ppf(0.975, total + 1, n - total) if total < n else 1.0
+    return interval(total / n, low, high)
+
+
+def main() -> None:
+    """Measure corpora, or print and record the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=["run", "table"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--designs", default=",".join(STUDIES))
+    parser.add_argument("--corpora", type=int, default=20)
+    parser.add_argument("--first", type=int, default=FIRST_SEED)
+    parser.add_argument("--record", action="store_true", help="write the results file")
+    arguments = parser.parse_args()
+    if arguments.action == "run":
+        names = arguments.designs.split(",")
+        run_studies(arguments.out, names, arguments.corpora, arguments.first)
+        return
+    table = read_studies(arguments.out)
+    rows = list(make_rows(table))
+    print(pd.DataFrame(rows).to_string())
+    if arguments.record:
+        seeds = table.groupby("study", sort=False)["seed"].agg(["min", "max"])
+        command = "python experiments/benchmarks/planted_words.py"
+        path = record(
+            "planted_words",
+            rows,
+            command=f"{command} run OUT\n{command} table OUT --record",
+            seeds="; ".join(f"{name}: {low} to {high}" for name, (low, high) in seeds.iterrows()),
+            interval="95 %, over corpora: t for the AUC, Clopper-Pearson for rates",
+            origin=_merge_sources(table["source"].tolist()),
+        )
+        print(path)
+
+
+def _merge_sources(sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """Describe the commits and dates of all corpora."""
+    latest = max(sources, key=lambda source: str(source["date"]))
+    commits = [commit for source in sources for commit in source["commits"]]
+    changed = any(source["uncommitted_changes"] for source in sources)
+    return latest | {"commits": list(dict.fromkeys(commits)), "uncommitted_changes": changed}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
