@@ -28,7 +28,7 @@ from experiments.benchmarks.table_definitions import (
 )
 from experiments.results import interval, record
 from experiments.results_source import describe_origin
-from experiments.results_tables import markdown_rows
+from experiments.results_tables import heading, markdown_rows
 from experiments.run_results import describe_intervals, metric_cells
 
 COVARIATES = {"duration": "duration alone", "demographics": "gender and age alone"}
