@@ -231,7 +231,9 @@ def paired_rows(table: Table, differences: pd.DataFrame) -> list[dict[str, Any]]
             found, sign = find_pair(differences, metric, first, second)
             low, high = sorted((sign * float(found["ci_low"]), sign * float(found["ci_high"])))
             value = interval(sign * float(found["difference"]), low, high)
-            rows.append({"difference": f"{first} minus {second}", "metric": metric, "value": value})
+            rows.append(
+                {"difference": f"{first} minus {second}", "metric": heading(metric), "value": value}
+            )
             p.append(float(found["p"]))
     adjusted = [float(value) for value in holm(p)]
     return [
