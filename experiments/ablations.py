@@ -2,19 +2,21 @@
 
     python experiments/ablations.py train OUT [--designs congruence,additive] [--subjects 150,1500]
         [--seeds 20] [--jobs 2]
-    python experiments/ablations.py table OUT
+    python experiments/ablations.py table OUT [--record]
 
 ``train`` trains every variant on every corpus: design x number of training subjects x seed. Each
-training is one file in ``OUT``; the same command continues an interrupted study. ``table`` writes
-``OUT/table.md``: AUROC on 2,000 test subjects, and the paired difference to the full model over the
-seeds of corpus and training.
+training is one file in ``OUT``; the same command continues an interrupted study. Seed by seed, so
+that an unfinished study is balanced. ``table`` prints the tables of ``ablation_tables.py``, and
+writes them to ``experiments/results`` with ``--record``.
 
 The training is that of ``depmm train``: the same steps of the optimizer, on features in memory
-instead of a store.
+instead of a store. Of designs with 512 steps, fewer variants are trained for fewer epochs, and 100
+validation and 500 test subjects are used.
 """
 
 import argparse
 import copy
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -27,20 +29,25 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.stats import ttest_rel
 
 from depmm.config import Config
 from depmm.data.epoch_plan import MicroBatch
 from depmm.files.writing import write_text
 from depmm.inputs import Inputs
 from depmm.models.model import DepressionModel, build_model
-from depmm.multiple_testing import holm
 from depmm.simulation.design_corpus import sample_design
 from depmm.simulation.designs import DESIGNS
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
+from experiments.ablation_tables import (
+    MODALITIES,
+    SUM,
+    UNIMODAL,
+    make_tables,
+    read_results,
+    to_markdown,
+)
 
-MODALITIES = ("audio", "face")
 FULL: dict[str, object] = {
     "kind": "dep_former",
     "adapter_hidden_dim": 48,
@@ -52,7 +59,7 @@ FULL: dict[str, object] = {
     "layers": [1],
     "sampling_factor": 1,
 }
-# what differs from the full model; "num_steps" is replaced by the number of steps of the design
+# what differs from the full model in the fusion; "num_steps" is replaced by that of the design
 VARIANTS: dict[str, dict[str, object]] = {
     "full": {},
     "sharing in every layer": {"attention_sharing": "every_layer"},
@@ -64,12 +71,15 @@ VARIANTS: dict[str, dict[str, object]] = {
     "dense attention": {"sampling_factor": 1000},
     "fixed weights": {"fusion_weights": "fixed"},
     "logits added": {"fuse": "logits"},
+    "branch losses": {},
     "tokens of all positions": {"num_steps": True},
     "voice alone": {},
     "face alone": {},
 }
-UNIMODAL = {"voice alone": "audio", "face alone": "face"}
-SUM = "sum of unimodal logits"
+TRAINING: dict[str, dict[str, object]] = {"branch losses": {"branch_loss_weight": 1.0}}
+LONG = ("long", "spread")  # 512 steps
+LONG_VARIANTS = ("full", "dense attention", "tokens of all positions", *UNIMODAL)
+LONG_EPOCHS, LONG_VALIDATION, LONG_TEST = 10, 100, 500
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,10 @@ class MemoryData:
 
     def __init__(self, design: str, subjects: int, seed: int):
         splits, labels, sample = sample_design(design, subjects, seed)
+        self.rows = {name: np.flatnonzero(splits == name).tolist() for name in set(splits)}
+        if design in LONG:
+            self.rows["validation"] = self.rows["validation"][:LONG_VALIDATION]
+            self.rows["test"] = self.rows["test"][:LONG_TEST]
         self.sessions = pd.DataFrame({"split": splits, "target": labels})
         rows = {"audio": sample.audio, "face": sample.face}
         # one row per step: (N, L, 1, F)
@@ -122,12 +136,13 @@ class MemoryData:
             m: torch.from_numpy(x.astype(np.float32))[:, :, None] for m, x in rows.items()
         }
         self.bayes = sample.logits | {SUM: sample.logits["audio"] + sample.logits["face"]}
+        self.oracles = sample.oracles
         self.dataset = None
         self.device = torch.device("cpu")
 
     def indices(self, split: str) -> list[int]:
         """Return the rows of a split."""
-        return np.flatnonzero(self.sessions["split"] == split).tolist()
+        return self.rows[split]
 
     def inputs(self, rows: list[int], missing: str | None = None) -> dict[str, Inputs]:
         """Return the inputs of some sessions, without one modality if it is given."""
@@ -175,6 +190,7 @@ def build_config(data: MemoryData, study: Study) -> Config:
                 "learning_rate": 2.0e-3,
                 "warmup_epochs": 2.0,
                 "patience": 10,
+                **TRAINING.get(study.variant, {}),
             },
         }
     )
@@ -221,51 +237,82 @@ def train(data: MemoryData, study: Study) -> tuple[DepressionModel, int]:
     return model, best_epoch
 
 
+def shut_off(
+    model: DepressionModel, branches: dict[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the logits of the trained model with the gate of one branch set to 0.
+
+    The fused logit is the sum of the branch logits, weighted by the gates, but for a constant.
+    """
+    gates = model.fusion.fusion.probabilities().double().detach().numpy()
+    weighted = {
+        name: gate * branches[name] for name, gate in zip(model.fusion.branches, gates, strict=True)
+    }
+    total = np.sum(list(weighted.values()), axis=0)
+    return {name: total - x for name, x in weighted.items()}
+
+
+def memory_mib(field: str) -> float:
+    """Read the memory of this process: ``VmRSS`` now, ``VmHWM`` at most."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(float(x.split()[1]) / 1024 for x in lines if x.startswith(f"{field}:"))
+
+
 def run(study: Study, out: Path) -> None:
     """Train one variant on one corpus and write its result."""
     from sklearn.metrics import roc_auc_score
 
     torch.set_num_threads(1)
-    began = time.perf_counter()
+    gc.freeze()  # accelerate collects garbage; the imported modules are none
     data = MemoryData(study.design, study.subjects, study.seed)
+    memory, began = memory_mib("VmRSS"), time.process_time()
     model, best_epoch = train(data, study)
+    seconds, peak = time.process_time() - began, memory_mib("VmHWM") - memory
     tested = data.indices("test")
     labels = data.sessions["target"].to_numpy()[tested]
 
-    def score(logits: NDArray[np.float64]) -> float:
-        return float(roc_auc_score(labels, logits))
+    def score(logits: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+        return {name: float(roc_auc_score(labels, x)) for name, x in logits.items()}
 
     logits, branches = predict(model, data, "test")
     result = asdict(study) | {
-        "auroc": score(logits),
-        "branches": {name: score(x) for name, x in branches.items()},
-        "bayes": {name: score(x[tested]) for name, x in data.bayes.items()},
+        "auroc": score({"fused": logits})["fused"],
+        "branches": score(branches),
+        "bayes": score({name: x[tested] for name, x in data.bayes.items()}),
+        "oracles": score({name: x[tested] for name, x in data.oracles.items()}),
         "best_epoch": best_epoch + 1,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "seconds": round(time.perf_counter() - began, 2),
+        "seconds": round(seconds, 2),
+        "peak_mib": round(peak, 1),
     }
     if study.variant in UNIMODAL:
         result["logits"] = [round(x, 5) for x in logits.tolist()]
     else:
-        result["without"] = {m: score(predict(model, data, "test", m)[0]) for m in MODALITIES}
+        result["without"] = score({m: predict(model, data, "test", m)[0] for m in MODALITIES})
+        result["shut_off"] = score(shut_off(model, branches))
     write_text(study.path(out), json.dumps(result) + "\n")
 
 
-def train_all(
-    out: Path, designs: list[str], subjects: list[int], seeds: int, epochs: int, jobs: int
-) -> None:
-    """Train all variants on all corpora, seed by seed, in parallel processes."""
-    out.mkdir(parents=True, exist_ok=True)
-    studies = [
-        Study(design, n, seed, variant, epochs)
+def list_trainings(designs: list[str], subjects: list[int], seeds: int, epochs: int) -> list[Study]:
+    """List all trainings, seed by seed."""
+    return [
+        Study(design, n, seed, variant, LONG_EPOCHS if design in LONG else epochs)
         for seed in range(seeds)
         for n in subjects
         for design in designs
-        for variant in VARIANTS
+        for variant in (LONG_VARIANTS if design in LONG else VARIANTS)
     ]
+
+
+def train_all(out: Path, studies: list[Study], jobs: int) -> None:
+    """Carry out the trainings that are missing, each in a process of its own."""
+    out.mkdir(parents=True, exist_ok=True)
     missing = [study for study in studies if not study.path(out).is_file()]
     print(f"{len(studies) - len(missing)} of {len(studies)} trainings are done", flush=True)
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    # a new process for each, so that its peak memory is that of the training
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["depmm.training.phase", "experiments.ablation_tables"])
+    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool:
         futures = {pool.submit(run, study, out): study for study in missing}
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()
@@ -273,85 +320,8 @@ def train_all(
                 print(f"{done} of {len(missing)}", flush=True)
 
 
-def read_results(out: Path) -> pd.DataFrame:
-    """Read all results, with a row for the sum of the unimodal logits of each corpus."""
-    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*-*-*.json"))]
-    table = pd.DataFrame(rows)
-    sums = []
-    for (design, n, seed), group in table.groupby(["design", "subjects", "seed"]):
-        halves = group[group["variant"].isin(UNIMODAL)]
-        if len(halves) == 2:
-            from sklearn.metrics import roc_auc_score
-
-            splits, labels, _ = sample_design(design, n, seed)
-            logits = np.sum(halves["logits"].tolist(), axis=0)
-            sums.append(
-                {
-                    "design": design, "subjects": n, "seed": seed, "variant": SUM,
-                    "auroc": roc_auc_score(labels[splits == "test"], logits),
-                    "seconds": halves["seconds"].sum(), "parameters": halves["parameters"].sum(),
-                    "bayes": halves["bayes"].iloc[0],
-                }
-            )  # fmt: skip
-    return pd.concat([table, pd.DataFrame(sums)], ignore_index=True)
-
-
-def format_auroc(value: float) -> str:
-    """Format a value below 1 without its leading zero."""
-    return f"{value:.3f}".replace("0.", ".", 1)
-
-
-def make_table(results: pd.DataFrame) -> str:
-    """Make a Markdown table per design and number of subjects."""
-    lines = []
-    for (design, n), group in results.groupby(["design", "subjects"], sort=False):
-        auroc = group.pivot_table("auroc", "seed", "variant").dropna()
-        bayes = pd.DataFrame(group.drop_duplicates("seed")["bayes"].tolist()).mean()
-        values = group.set_index(["seed", "variant"])
-        others = [v for v in [*VARIANTS, SUM] if v in auroc and v != "full"]
-        tests = {v: ttest_rel(auroc["full"], auroc[v]) for v in others}
-        adjusted = dict(zip(others, holm([tests[v].pvalue for v in others]), strict=True))
-        bounds = ", ".join(f"{name} {format_auroc(x)}" for name, x in bayes.items())
-        lines += [
-            f"### {design}, {n} training subjects, {len(auroc)} corpora",
-            "",
-            f"Bayes AUROC: {bounds}.",
-            "",
-            "| variant | AUROC (SD) | full less this | p | branches | without voice | "
-            "without face | s |",
-            "|---|--:|--:|--:|---|--:|--:|--:|",
-        ]
-        for variant in [v for v in [*VARIANTS, SUM] if v in auroc]:
-            rows = values.xs(variant, level="variant").loc[auroc.index]
-            test = tests.get(variant)
-            interval = test.confidence_interval() if test is not None else None
-            difference = (
-                f"{(auroc['full'] - auroc[variant]).mean():+.3f} "
-                f"[{interval.low:+.3f}, {interval.high:+.3f}]"
-                if interval is not None
-                else ""
-            )
-            p = f"{adjusted[variant]:.3f}" if test is not None else ""
-            branches, without = [], ["", ""]
-            if rows["branches"].notna().all():
-                branch = pd.DataFrame(rows["branches"].tolist()).mean()
-                if len(branch) > 1:
-                    branches = [f"{name} {format_auroc(x)}" for name, x in branch.items()]
-            if variant not in UNIMODAL and variant != SUM:
-                mean = pd.DataFrame(rows["without"].tolist()).mean()
-                without = [format_auroc(mean[name]) for name in MODALITIES]
-            spread = auroc[variant].std()
-            cells = [
-                variant, f"{format_auroc(auroc[variant].mean())} ({format_auroc(spread)})",
-                difference, p, ", ".join(branches), *without, f"{rows['seconds'].mean():.1f}",
-            ]  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Train the variants, or write the table."""
+    """Train the variants, or print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["train", "table"])
     parser.add_argument("out", type=Path)
@@ -360,16 +330,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--record", action="store_true", help="write the results files")
     arguments = parser.parse_args()
     if arguments.action == "train":
         designs = arguments.designs.split(",")
         subjects = [int(n) for n in arguments.subjects.split(",")]
-        train_all(
-            arguments.out, designs, subjects, arguments.seeds, arguments.epochs, arguments.jobs
-        )
-    text = make_table(read_results(arguments.out))
-    write_text(arguments.out / "table.md", text)
-    print(text)
+        studies = list_trainings(designs, subjects, arguments.seeds, arguments.epochs)
+        train_all(arguments.out, studies, arguments.jobs)
+    tables = make_tables(read_results(arguments.out))
+    for table in tables:
+        print(to_markdown(table))
+        if arguments.record:
+            table.record()
 
 
 if __name__ == "__main__":

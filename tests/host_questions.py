@@ -81,7 +81,7 @@ def train_without_values(
     with mode:
         output = torch.func.functional_call(model, state, (device_inputs,))
         target, weight = torch.zeros(2, 2, device="meta")
-        loss = compute_batch_loss(model.head, output, target, weight, 0.5)
+        loss = compute_batch_loss(model.head, output, target, weight, 0.5, 0.0)
         if loss.requires_grad:
             loss.backward()
     if model.training:

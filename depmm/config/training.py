@@ -168,6 +168,12 @@ class TrainingConfig(Settings):
     auxiliary_loss_weight: float = Field(
         1.0, ge=0, description="weight of the loss of single steps, with model.auxiliary_step_head"
     )
+    branch_loss_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the mean loss of the branches of a fusion, each of which then "
+        "learns to predict alone; 0: only the fused prediction is trained",
+    )
     monitor: Literal["loss", "auroc", "rmse"] = Field(
         "loss", description="validation metric by which the best epoch is chosen"
     )

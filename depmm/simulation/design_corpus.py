@@ -68,7 +68,8 @@ def simulate_design(
     -------
     dict of str to Any
         The content of ``truth.json``; ``bayes_auroc`` has the AUROC of the Bayes classifier on the
-        test subjects, for ``audio``, ``face``, ``both``, and for the sum of the unimodal logits.
+        test subjects, for ``audio``, ``face``, ``both``, and for the sum of the unimodal logits;
+        ``oracle_auroc`` that of the readers that know the design.
 
     Raises
     ------
@@ -96,6 +97,10 @@ def simulate_design(
             write_array(features / f"{subject}_{name}.npy", rows, STREAM, [rows.shape[1]])
     tested = splits == "test"
     logits = sample.logits | {"sum_of_logits": sample.logits["audio"] + sample.logits["face"]}
+
+    def score(values: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+        return {name: roc_auc_score(labels[tested], x[tested]) for name, x in values.items()}
+
     truth = {
         "generator": GENERATOR,
         "design": design,
@@ -103,9 +108,8 @@ def simulate_design(
         "n_steps": sample.audio.shape[1],
         "n_features": {"audio": sample.audio.shape[2], "face": sample.face.shape[2]},
         "seed": seed,
-        "bayes_auroc": {
-            name: roc_auc_score(labels[tested], values[tested]) for name, values in logits.items()
-        },
+        "bayes_auroc": score(logits),
+        "oracle_auroc": score(sample.oracles),
     }
     write_text(out / TRUTH_FILE, json.dumps(truth, indent=1, default=int) + "\n")
     table = [f"{row[0]},{row[1]},{row[2]}" for row in zip(ids, labels, splits, strict=True)]

@@ -3,7 +3,8 @@
 A session is a sequence of steps, and a step is one row of features of the voice ``a`` and one of
 the face ``f``. The label is ``y`` with probability 1/2, and ``z = 2 y - 1``; all noise is standard
 normal and independent unless a design says otherwise. Each design states how ``a`` and ``f`` depend
-on ``z``, and computes the logit of the Bayes classifier of each modality and of both.
+on ``z``, and computes the logit of the Bayes classifier of each modality and of both, and the
+scores of readers that use a part of the design only.
 """
 
 from collections.abc import Callable
@@ -32,18 +33,21 @@ class DesignSample:
         Rows of features of each step.
     logits : dict of str to ndarray, shape (N,)
         Logit of the Bayes classifier that reads ``both``, ``audio`` or ``face``.
+    oracles : dict of str to ndarray, shape (N,)
+        Scores of readers that know the design, named by what they read.
     """
 
     audio: Array
     face: Array
     logits: dict[str, Array]
+    oracles: dict[str, Array]
 
 
 def sample_additive(z: Array, rng: np.random.Generator, n_steps: int = 24) -> DesignSample:
     """Sample voices and faces that carry independent, additive evidence (negative control).
 
     The steps 0 to 5 of both modalities are shifted by ``.25 z`` with alternating signs. The best
-    classifier of both is the sum of the unimodal logits.
+    classifier of both is the sum of the unimodal logits; the mean over steps carries nothing.
 
     Parameters
     ----------
@@ -63,7 +67,8 @@ def sample_additive(z: Array, rng: np.random.Generator, n_steps: int = 24) -> De
     shift[:ADDITIVE_STEPS] = ADDITIVE_SHIFT * (-1.0) ** np.arange(ADDITIVE_STEPS)
     a, f = (rng.standard_normal((len(z), n_steps)) + z[:, None] * shift for _ in range(2))
     audio, face = 2 * a @ shift, 2 * f @ shift
-    return _scalar(a, f, {"audio": audio, "face": face, "both": audio + face})
+    oracles = {"mean_over_steps": (a + f).mean(axis=1)}
+    return _scalar(a, f, {"audio": audio, "face": face, "both": audio + face}, oracles)
 
 
 def sample_salience(z: Array, rng: np.random.Generator, n_steps: int = 24) -> DesignSample:
@@ -114,7 +119,8 @@ def sample_salience(z: Array, rng: np.random.Generator, n_steps: int = 24) -> De
         "face": evidence(np.ones_like(f)),
         "both": evidence(voice),
     }
-    return _scalar(a, f, logits)
+    known = 2 * (np.where(salient, CONTENT_INSIDE, outside) * f).sum(axis=1)
+    return _scalar(a, f, logits, {"salient_steps_known": known})
 
 
 def sample_retrieval(z: Array, rng: np.random.Generator, n_steps: int = 24) -> DesignSample:
@@ -157,7 +163,13 @@ def sample_retrieval(z: Array, rng: np.random.Generator, n_steps: int = 24) -> D
         "face": plus - minus,
         "both": 2 * sums[np.arange(n), named],
     }
-    return DesignSample(audio, np.concatenate([content[..., None], shown], axis=2), logits)
+    face = np.concatenate([content[..., None], shown], axis=2)
+    # a query of the face finds the flag, whose step shows the named code in one of six sessions
+    oracles = {
+        "steps_of_the_named_code": logits["both"],
+        "step_of_the_flag": content[np.arange(n), flagged],
+    }
+    return DesignSample(audio, face, logits, oracles)
 
 
 def sample_suppression(z: Array, rng: np.random.Generator, n_steps: int = 24) -> DesignSample:
@@ -194,7 +206,7 @@ def sample_suppression(z: Array, rng: np.random.Generator, n_steps: int = 24) ->
         "face": 2 * shifts[1] * sums[:, 1],
         "both": 2 * sums @ weights,
     }
-    return _scalar(a, f, logits)
+    return _scalar(a, f, logits, {"both_with_the_voice_set_to_0": 2 * sums[:, 1] * weights[1]})
 
 
 def sample_congruence(z: Array, rng: np.random.Generator, n_steps: int = 24) -> DesignSample:
@@ -221,7 +233,11 @@ def sample_congruence(z: Array, rng: np.random.Generator, n_steps: int = 24) -> 
     f = rng.standard_normal(u.shape) + CONGRUENCE * u * z[:, None]
     both = np.log(np.cosh(CONGRUENCE * (a + f))) - np.log(np.cosh(CONGRUENCE * (a - f)))
     zero = np.zeros(len(z))
-    return _scalar(a, f, {"audio": zero, "face": zero, "both": both.sum(axis=1)})
+    oracles = {
+        "products_of_steps": (a * f).sum(axis=1),
+        "product_of_means": a.mean(axis=1) * f.mean(axis=1),
+    }
+    return _scalar(a, f, {"audio": zero, "face": zero, "both": both.sum(axis=1)}, oracles)
 
 
 def sample_long(z: Array, rng: np.random.Generator) -> DesignSample:
@@ -252,8 +268,10 @@ DESIGNS: dict[str, Callable[[Array, np.random.Generator], DesignSample]] = {
 }
 
 
-def _scalar(a: Array, f: Array, logits: dict[str, Array]) -> DesignSample:
-    return DesignSample(a[..., None], f[..., None], logits)
+def _scalar(
+    a: Array, f: Array, logits: dict[str, Array], oracles: dict[str, Array]
+) -> DesignSample:
+    return DesignSample(a[..., None], f[..., None], logits, oracles)
 
 
 def _elementary_symmetric(values: Array, degree: int) -> Array:

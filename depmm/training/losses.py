@@ -1,6 +1,7 @@
-"""Loss of a batch, with class weights and an optional auxiliary loss of single steps."""
+"""Loss of a batch, with class weights and optional losses of single steps and branches."""
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -47,6 +48,7 @@ def compute_batch_loss(
     target: Tensor,
     weight: Tensor,
     auxiliary_loss_weight: float,
+    branch_loss_weight: float,
 ) -> Tensor:
     """Compute the weighted sum of the losses of the sessions.
 
@@ -62,6 +64,8 @@ def compute_batch_loss(
         Weight of each session in the batch.
     auxiliary_loss_weight : float
         Weight of the mean loss over the steps of a session, if the model predicts single steps.
+    branch_loss_weight : float
+        Weight of the mean loss over the branches of the fusion.
 
     Returns
     -------
@@ -76,4 +80,7 @@ def compute_batch_loss(
         steps = head.loss(output.step_logits, target.unsqueeze(1).expand(mask.shape))
         # the mean over steps, so that the weight of a session does not depend on its length
         loss = loss + auxiliary_loss_weight * (steps * mask).sum(1) / mask.sum(1)
+    if output.branch_logits is not None and branch_loss_weight > 0:
+        branches = [head.loss(logits, target) for logits in output.branch_logits.values()]
+        loss = loss + branch_loss_weight * torch.stack(branches).mean(dim=0)
     return (loss * weight).sum()

@@ -235,6 +235,7 @@ class PhaseTrainer:
                     target,
                     weight,
                     self.settings.auxiliary_loss_weight,
+                    self.settings.branch_loss_weight,
                 )
                 objective = loss
                 if output.nuisance_logits is not None:

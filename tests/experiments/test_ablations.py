@@ -1,19 +1,19 @@
 """The study of the parts of DEP-Former on simulated designs."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
-import ablations
-from ablations import SUM, MemoryData, Study, build_config, read_results, run
+from scipy.stats import ttest_rel
 
 from depmm.config import load_config
 from depmm.data.epoch_plan import plan_epoch
+from depmm.multiple_testing import holm
+from experiments import ablation_tables, ablations
+from experiments.ablation_tables import SUM, make_tables, read_results, to_markdown
+from experiments.ablations import MemoryData, Study, build_config, list_trainings, run
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,10 @@ def test_the_full_model_is_that_of_the_shipped_config():
 
 def test_variants_differ_from_the_full_model():
     data = MemoryData("additive", 4, 0)
-    full = build_config(data, Study("additive", 4, 0, "full", 1)).model
+    full = build_config(data, Study("additive", 4, 0, "full", 1))
     for variant in ablations.VARIANTS.keys() - {"full"}:
-        assert build_config(data, Study("additive", 4, 0, variant, 1)).model != full
+        config = build_config(data, Study("additive", 4, 0, variant, 1))
+        assert (config.model, config.training) != (full.model, full.training)
 
 
 def test_batches_contain_the_planned_sessions_once():
@@ -58,6 +59,7 @@ def test_each_training_is_a_file_with_the_values_of_its_branches(results):
     assert result["bayes"]["both"] > 0.96
     assert abs(result["bayes"][SUM] - 0.5) < 0.03
     assert 0.4 < result["auroc"] < 0.7
+    assert result["peak_mib"] >= 0
 
 
 @pytest.mark.slow
@@ -66,18 +68,77 @@ def test_the_sum_of_the_unimodal_logits_is_a_row(results):
     assert set(table["variant"]) == {"full", "voice alone", "face alone", SUM}
     halves = table[table["variant"].isin(ablations.UNIMODAL) & (table["seed"] == 0)]
     assert np.sum(halves["logits"].tolist(), axis=0).shape == (2000,)
-    text = ablations.make_table(table)
+    text = to_markdown(make_tables(table)[0])
     assert "### congruence, 16 training subjects, 2 corpora" in text
-    assert f"| {SUM} |" in text
+    assert f"| {SUM} | 2 |" in text
 
 
 @pytest.mark.slow
-def test_a_finished_study_is_not_trained_again(results, capsys, monkeypatch):
-    monkeypatch.setattr(
-        ablations, "VARIANTS", {v: ablations.VARIANTS[v] for v in ("full", "voice alone")}
-    )
-    ablations.train_all(results, ["congruence"], [16], seeds=2, epochs=1, jobs=1)
+def test_a_finished_study_is_not_trained_again(results, capsys):
+    studies = list_trainings(["congruence"], [16], 2, 1)
+    finished = [study for study in studies if study.variant in ("full", "voice alone")]
+    ablations.train_all(results, finished, jobs=1)
     assert "4 of 4 trainings are done" in capsys.readouterr().out
+
+
+def test_a_study_goes_seed_by_seed():
+    studies = list_trainings(["additive", "long"], [150, 1500], 2, 25)
+    assert [study.seed for study in studies] == sorted(study.seed for study in studies)
+    long = [study for study in studies if study.design == "long" and study.seed == 0]
+    assert len(long) == 2 * len(ablations.LONG_VARIANTS)
+    assert {study.epochs for study in long} == {ablations.LONG_EPOCHS}
+
+
+def fake_results(design="congruence"):
+    """Three corpora, of which one variant is finished in two only."""
+    auroc = {
+        "full": [0.9, 0.8, 0.85],
+        "dense attention": [0.91, 0.8, 0.87],
+        "no sharing": [0.7, 0.75],
+    }
+    bounds = {"both": 0.975, "audio": 0.5, "face": 0.5, SUM: 0.5}
+    branches = dict.fromkeys(("multimodal", "audio", "face", "cross"), 0.6)
+    return pd.DataFrame(
+        {
+            "design": design, "subjects": 150, "seed": seed, "variant": variant, "auroc": value,
+            "bayes": bounds, "oracles": {"products_of_steps": 0.97}, "branches": branches,
+            "without": {"audio": 0.5, "face": 0.5}, "shut_off": branches, "seconds": 2.0,
+            "peak_mib": 10.0,
+        }
+        for variant, values in auroc.items()
+        for seed, value in enumerate(values)
+    )  # fmt: skip
+
+
+def test_rows_are_paired_over_the_corpora_that_both_have():
+    (table,) = make_tables(fake_results())
+    rows = {row["variant"]: row for row in table.rows}
+    assert rows["Bayes classifier"]["multimodal"] == pytest.approx(0.975)
+    assert rows["Bayes classifier"]["audio"] == pytest.approx(0.5)
+    assert rows["oracle: products of steps"]["AUROC"] == pytest.approx(0.97)
+    assert [rows[v]["corpora"] for v in ("full", "no sharing")] == [3, 2]
+    tests = [
+        ttest_rel([0.9, 0.8, 0.85], [0.91, 0.8, 0.87]), ttest_rel([0.9, 0.8], [0.7, 0.75]),
+    ]  # fmt: skip
+    p = [rows[v]["p"] for v in ("dense attention", "no sharing")]
+    assert p == pytest.approx(holm([test.pvalue for test in tests]))
+    difference = rows["no sharing"]["full less this"]
+    bounds = tests[1].confidence_interval()
+    assert list(difference.values()) == pytest.approx([0.125, bounds.low, bounds.high])
+
+
+def test_non_inferiority_is_stated_for_long_sessions(tmp_path, monkeypatch):
+    (table,) = make_tables(fake_results("long"))
+    # the lower bound of -.010 +- 2.92 * .0058 ... is below -.02
+    assert table.rows[-3]["variant"] == "full"
+    assert table.rows[-3]["not inferior to dense attention (margin 0.02)"] == "no"
+    recorded = {}
+    monkeypatch.setattr(
+        ablation_tables, "record", lambda name, rows, **k: recorded.update(k, name=name)
+    )
+    table.record()
+    assert recorded["name"] == "ablations_long_150"
+    assert "3 of 20 corpora" in recorded["notes"]
 
 
 def test_the_weights_of_the_best_epoch_are_restored():
@@ -85,3 +146,16 @@ def test_the_weights_of_the_best_epoch_are_restored():
     model, best = ablations.train(data, Study("congruence", 12, 0, "no adapter", 2))
     assert best in (0, 1)
     assert not any(torch.isnan(p).any() for p in model.parameters())
+
+
+def test_a_branch_is_shut_off_as_if_its_gate_were_0():
+    data = MemoryData("congruence", 4, 0)
+    torch.manual_seed(0)
+    model = ablations.build_model(build_config(data, Study("congruence", 4, 0, "full", 1)).model)
+    model.fusion.fusion.gate_logit.data = torch.tensor([0.5, -0.3, 0.2, 1.0])
+    data.rows["test"] = data.rows["test"][:20]
+    _, branches = ablations.predict(model, data, "test")
+    expected = ablations.shut_off(model, branches)["face"]
+    model.fusion.fusion.gate_logit.data[2] = -torch.inf
+    logits, _ = ablations.predict(model, data, "test")
+    np.testing.assert_allclose(logits - logits[0], expected - expected[0], atol=1e-5)

@@ -84,7 +84,12 @@ def test_every_config_takes_a_training_step(path, tmp_path):
         output = model(batch)
     weight = torch.tensor([0.5, 0.5])
     loss = compute_batch_loss(
-        model.head, output, torch.tensor([0.0, 1.0]), weight, config.training.auxiliary_loss_weight
+        model.head,
+        output,
+        torch.tensor([0.0, 1.0]),
+        weight,
+        config.training.auxiliary_loss_weight,
+        config.training.branch_loss_weight,
     )
     loss.backward()
     optimizer.step()

@@ -42,6 +42,72 @@ def test_the_bayes_classifiers_reach_the_stated_auroc(design):
     assert found == pytest.approx(EXPECTED[design], abs=0.02)  # standard error below .008
 
 
+def named_code(sample):
+    """Read the step of the flag, and the code that the voice names there."""
+    session = np.arange(len(sample.audio))
+    flagged = sample.audio[..., 0].argmax(axis=1)
+    return session, flagged, sample.audio[session, flagged, 1:].argmax(axis=1)
+
+
+def read_named_code(sample):
+    session, _, code = named_code(sample)
+    return (sample.face[..., 0] * sample.face[session, :, 1 + code]).sum(axis=1)
+
+
+def read_flag(sample):
+    session, flagged, _ = named_code(sample)
+    return sample.face[session, flagged, 0]
+
+
+def read_suppression_without_voice(sample):
+    weight = np.linalg.inv([[1, 0.8], [0.8, 1]])[1] @ [0.35, 0.175]
+    return weight * sample.face[:, :6, 0].sum(axis=1)
+
+
+# design, oracle: reader of the features, AUROC
+ORACLES = {
+    ("additive", "mean_over_steps"): (lambda s: (s.audio + s.face).sum(axis=(1, 2)), 0.5),
+    ("retrieval", "steps_of_the_named_code"): (read_named_code, 0.988),
+    # with probability 7/12 the content at the flag has the sign z
+    ("retrieval", "step_of_the_flag"): (
+        read_flag,
+        (49 * norm.cdf(0.8 * 2**0.5) + 25 * norm.cdf(-0.8 * 2**0.5) + 35) / 144,
+    ),
+    ("suppression", "both_with_the_voice_set_to_0"): (
+        read_suppression_without_voice,
+        norm.cdf(-(0.5**0.5) * 0.35 * 6**0.5),
+    ),
+    ("congruence", "products_of_steps"): (lambda s: (s.audio * s.face).sum(axis=(1, 2)), 0.975),
+    ("congruence", "product_of_means"): (lambda s: s.audio.sum((1, 2)) * s.face.sum((1, 2)), 0.635),
+}
+
+
+@pytest.mark.parametrize(("design", "oracle"), ORACLES)
+def test_a_reader_of_the_features_reaches_the_oracle(design, oracle):
+    read, auroc = ORACLES[design, oracle]
+    z = labels(6000, 1)
+    sample = DESIGNS[design](z, np.random.default_rng(2))
+    found = roc_auc_score(z > 0, read(sample))
+    assert found == pytest.approx(roc_auc_score(z > 0, sample.oracles[oracle]), abs=1e-12)
+    assert found == pytest.approx(auroc, abs=0.015)  # two standard errors
+
+
+@pytest.mark.parametrize(
+    ("design", "n_salient", "n_steps"), [("salience", 4, 24), ("long", 12, 512)]
+)
+def test_known_salient_steps_reach_the_closed_form(design, n_salient, n_steps):
+    z = labels(6000 if n_steps == 24 else 600, 1)
+    sample = DESIGNS[design](z, np.random.default_rng(2))
+    outside = 0.6 * n_salient / (n_steps - n_salient)
+    distance = 2 * np.sqrt(n_salient * 0.6**2 + (n_steps - n_salient) * outside**2)
+    known = roc_auc_score(z > 0, sample.oracles["salient_steps_known"])
+    assert known == pytest.approx(norm.cdf(distance / 2**0.5), abs=0.005)
+    # the steps with the largest voices are nearly these
+    order = sample.audio[..., 0].argsort(axis=1)[:, -n_salient:]
+    seen = np.take_along_axis(sample.face[..., 0], order, axis=1).sum(axis=1)
+    assert roc_auc_score(z > 0, seen) == pytest.approx(known, abs=0.05)
+
+
 def test_the_logit_of_congruence_is_that_of_an_enumeration():
     z = labels(5, 3)
     sample = sample_congruence(z, np.random.default_rng(4), n_steps=3)
@@ -84,6 +150,7 @@ def test_the_corpus_has_the_features_of_the_sample(tmp_path, monkeypatch, depmm)
     out = tmp_path / "recordings"
     truth = simulate_design(out, "retrieval", subjects=4, seed=7)
     assert truth == json.loads((out / "truth.json").read_text())
+    assert truth["oracle_auroc"].keys() == {"steps_of_the_named_code", "step_of_the_flag"}
     assert truth["n_subjects"] == {"train": 4, "validation": 3, "test": 5}
     assert np.load(out / "features" / "S00012_face.npy").shape == (24, 7)
     repeated = simulate_design(tmp_path / "again", "retrieval", subjects=4, seed=7)

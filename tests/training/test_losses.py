@@ -28,11 +28,24 @@ def test_batch_loss_by_hand():
     sessions = np.log(2), np.log1p(np.exp(2))
     steps = np.log1p(np.exp(-1)), (np.log1p(np.exp(-1)) + np.log1p(np.exp(3))) / 2
     expected = 0.25 * (sessions[0] + 0.5 * steps[0]) + 0.75 * (sessions[1] + 0.5 * steps[1])
-    assert compute_batch_loss(BinaryHead(), output, target, weight, 0.5).item() == pytest.approx(
-        expected, rel=1e-5
-    )
+    loss = compute_batch_loss(BinaryHead(), output, target, weight, 0.5, 0.0)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
     head = SeverityHead(0, 10)  # logit 0 is a score of 5
     output = DepressionOutput(logits=torch.zeros(2, 1), step_mask=output.step_mask)
     expected = 0.25 * 0.4**2 + 0.75 * 0.5**2
-    loss = compute_batch_loss(head, output, torch.tensor([1.0, 0.0]), weight, 1.0)
+    loss = compute_batch_loss(head, output, torch.tensor([1.0, 0.0]), weight, 1.0, 0.0)
     assert loss.item() == pytest.approx(expected)
+
+
+def test_loss_of_the_branches_by_hand():
+    output = DepressionOutput(
+        logits=torch.tensor([[0.0], [2.0]]),
+        branch_logits={"audio": torch.tensor([[1.0], [0.0]]), "face": torch.tensor([[0.0], [3.0]])},
+        step_mask=torch.ones(2, 1, dtype=torch.bool),
+    )
+    target, weight = torch.tensor([1.0, 0.0]), torch.tensor([0.25, 0.75])
+    branches = (np.log1p(np.exp(-1)) + np.log(2)) / 2, (np.log(2) + np.log1p(np.exp(3))) / 2
+    expected = 0.25 * (np.log(2) + 0.4 * branches[0])
+    expected += 0.75 * (np.log1p(np.exp(2)) + 0.4 * branches[1])
+    loss = compute_batch_loss(BinaryHead(), output, target, weight, 1.0, 0.4)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)

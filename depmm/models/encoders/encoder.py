@@ -21,6 +21,7 @@ from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, gather_valid, host_mask, scatter_valid
 
 STEPS_PER_PASS = 64  # in evaluation; EmoAudioNet needs 1.6 GB for the maps of one layer
+VALUES_PER_PASS = 2**18  # more steps than that if they are as small; 512 channels of maps: 0.5 GB
 
 
 def parameter_dtype(module: nn.Module) -> torch.dtype:
@@ -243,7 +244,7 @@ def encode_present(encoder: Encoder, inputs: Inputs, device: torch.device) -> Te
     """Encode the existing steps and fill the others with zeros.
 
     Without gradients, at most ``STEPS_PER_PASS`` steps pass through the network at once, because a
-    session may have a thousand of them.
+    session may have a thousand of them; more if they have at most ``VALUES_PER_PASS`` values.
 
     Parameters
     ----------
@@ -279,6 +280,7 @@ def _encode(encoder: Encoder, steps: Tensor, embedded: bool, lengths: Lengths) -
         return cast(PrecomputableEncoder, encoder).project(steps)
     # the vector of a step does not depend on the other steps, except in training
     whole = encoder.training or torch.is_grad_enabled()
-    size = len(lengths) if whole else STEPS_PER_PASS
+    small = VALUES_PER_PASS // max(steps[0].numel(), 1)
+    size = len(lengths) if whole else max(STEPS_PER_PASS, small)
     parts = range(0, len(lengths), size)
     return torch.cat([encoder(steps[i : i + size], lengths[i : i + size]) for i in parts])

@@ -190,3 +190,17 @@ def test_many_steps_are_encoded_in_parts_only_without_gradients():
     with torch.no_grad():
         torch.testing.assert_close(encode_present(encoder, inputs, device), expected)
     assert sizes == [150, 64, 64, 22]
+
+
+def test_small_steps_are_encoded_together():
+    encoder = encoder_of("feature_cnn", features=3, channels=[8], embed_dim=4).eval()
+    values = torch.randn(5, 60, 1, 3, generator=torch.Generator().manual_seed(0))
+    inputs, device = Inputs(values, np.ones((5, 60), np.int64)), torch.device("cpu")
+    sizes: list[int] = []
+    encoder.register_forward_hook(lambda _, __, out: sizes.append(len(out)))
+    parts = [Inputs(values[row : row + 1], inputs.lengths[row : row + 1]) for row in range(5)]
+    with torch.no_grad():
+        together = encode_present(encoder, inputs, device)
+        expected = torch.cat([encode_present(encoder, part, device) for part in parts])
+    assert sizes == [300, 60, 60, 60, 60, 60]
+    torch.testing.assert_close(together, expected, rtol=1e-6, atol=1e-6)

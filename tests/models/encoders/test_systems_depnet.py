@@ -142,7 +142,7 @@ def gradients_of(model: DepressionModel, features: Tensor, score: Tensor) -> flo
     length = np.ones((len(score), 1), np.int64)
     output = model({"face": Inputs(features, length, embedded=True)})
     weight = torch.full((len(score),), 1 / len(score))
-    compute_batch_loss(model.head, output, score, weight, 1.0).backward()
+    compute_batch_loss(model.head, output, score, weight, 1.0, 0.0).backward()
     norms = [p.grad.norm() for p in model.parameters() if p.requires_grad]
     return float(torch.stack(norms).norm())
 

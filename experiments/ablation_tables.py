@@ -1,0 +1,221 @@
+"""Tables of the study of DEP-Former's parts, made from the results of ``ablations.py``."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_rel
+
+from depmm.multiple_testing import holm
+from depmm.simulation.design_corpus import sample_design
+from experiments.results import interval, record
+
+MODALITIES = ("audio", "face")
+UNIMODAL = {"voice alone": "audio", "face alone": "face"}
+SUM = "sum of unimodal logits"
+BRANCHES = ("multimodal", "audio", "face", "cross")
+BOUNDS = {"multimodal": "both", "audio": "audio", "face": "face", "cross": "both"}
+MARGIN = 0.02  # of non-inferiority to dense attention, in AUROC
+INTERVAL = (
+    "95 % t interval of the paired difference over corpora; p of the paired t test, adjusted over "
+    "the rows of the table (Holm)"
+)
+
+
+@dataclass
+class Table:
+    """The variants of one design and number of training subjects.
+
+    Attributes
+    ----------
+    design : str
+        Simulated design.
+    subjects : int
+        Number of training subjects.
+    seeds : list of int
+        Seeds with at least one training.
+    rows : list of dict
+        Column -> value: first the Bayes classifier and the oracles, then the variants.
+    """
+
+    design: str
+    subjects: int
+    seeds: list[int]
+    rows: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Name of the results file."""
+        return f"ablations_{self.design}_{self.subjects}"
+
+    def record(self) -> Path:
+        """Write the results file."""
+        few = f"; {len(self.seeds)} of 20 corpora are finished" if len(self.seeds) < 20 else ""
+        return record(
+            self.name,
+            self.rows,
+            command=f"python experiments/ablations.py train OUT --designs {self.design} "
+            f"--subjects {self.subjects}",
+            seeds=self.seeds,
+            interval=INTERVAL,
+            notes="Branches: AUROC of the logit of each branch. Without voice, without face: this "
+            "modality is missing in the test. Shut off: the gate of this branch is 0 in the "
+            f"trained model. Seconds: processor time of a training, one thread{few}.",
+        )
+
+
+def read_results(out: Path) -> pd.DataFrame:
+    """Read all results, with a row for the sum of the unimodal logits of each corpus.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+
+    Returns
+    -------
+    DataFrame
+        One row per training.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*-*-*.json"))]
+    table = pd.DataFrame(rows)
+    sums = []
+    for (design, n, seed), group in table.groupby(["design", "subjects", "seed"]):
+        halves = group[group["variant"].isin(UNIMODAL)]
+        if len(halves) == 2:
+            logits = np.sum(halves["logits"].tolist(), axis=0)
+            splits, labels, _ = sample_design(design, n, seed)
+            tested = labels[splits == "test"][: len(logits)]
+            sums.append(
+                {
+                    "design": design, "subjects": n, "seed": seed, "variant": SUM,
+                    "auroc": roc_auc_score(tested, logits), "seconds": halves["seconds"].sum(),
+                    "bayes": halves["bayes"].iloc[0], "oracles": halves["oracles"].iloc[0],
+                }
+            )  # fmt: skip
+    return pd.concat([table, pd.DataFrame(sums)], ignore_index=True)
+
+
+def make_tables(results: pd.DataFrame) -> list[Table]:
+    """Make a table per design and number of subjects.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `read_results`.
+
+    Returns
+    -------
+    list of Table
+        In the order of design and number of subjects.
+    """
+    tables = []
+    for (design, n), group in results.groupby(["design", "subjects"]):
+        corpora = group.drop_duplicates("seed")
+        rows = [*_bound_rows(corpora), *_variant_rows(group)]
+        tables.append(Table(design, int(n), sorted(corpora["seed"].tolist()), rows))
+    return tables
+
+
+def _bound_rows(corpora: pd.DataFrame) -> list[dict[str, Any]]:
+    bayes = pd.DataFrame(corpora["bayes"].tolist()).mean()
+    rows: list[dict[str, Any]] = [
+        {"variant": "Bayes classifier", "corpora": len(corpora), "AUROC": float(bayes["both"])}
+        | {branch: float(bayes[name]) for branch, name in BOUNDS.items()}
+        | {"without voice": float(bayes["face"]), "without face": float(bayes["audio"])},
+        {"variant": f"Bayes classifiers: {SUM}", "corpora": len(corpora)}
+        | {"AUROC": float(bayes[SUM])},
+    ]
+    for name, value in pd.DataFrame(corpora["oracles"].tolist()).mean().items():
+        label = f"oracle: {str(name).replace('_', ' ')}"
+        rows.append({"variant": label, "corpora": len(corpora), "AUROC": float(value)})
+    return rows
+
+
+def _variant_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
+    auroc = group.pivot_table("auroc", "seed", "variant")
+    variants = [v for v in group["variant"].unique() if v not in ("full", SUM)]
+    order = [v for v in ("full", *variants, SUM) if v in auroc]
+    pairs = {v: auroc[["full", v]].dropna() for v in order if v != "full" and "full" in auroc}
+    tests = {v: ttest_rel(x["full"], x[v]) for v, x in pairs.items() if len(x) > 1}
+    adjusted = dict(zip(tests, holm([test.pvalue for test in tests.values()]), strict=True))
+    rows = []
+    for variant in order:
+        trained = group[group["variant"] == variant]
+        row: dict[str, Any] = {"variant": variant, "corpora": len(trained)}
+        row |= {"AUROC": float(trained["auroc"].mean()), "SD": _sd(trained["auroc"])}
+        if variant in tests:
+            bounds = tests[variant].confidence_interval()
+            difference = float((pairs[variant]["full"] - pairs[variant][variant]).mean())
+            row["full less this"] = interval(difference, bounds.low, bounds.high)
+            row["p"] = float(adjusted[variant])
+        row |= _means(trained, "branches", dict(zip(BRANCHES, BRANCHES, strict=True)))
+        row |= _means(trained, "without", {"audio": "without voice", "face": "without face"})
+        row |= _means(trained, "shut_off", {b: f"{b} shut off" for b in BRANCHES})
+        row["seconds"] = float(trained["seconds"].mean())
+        if trained["peak_mib"].notna().all():
+            row["MiB"] = float(trained["peak_mib"].mean())
+        rows.append(row)
+    dense = tests.get("dense attention")
+    if dense is not None and group["design"].iloc[0] in ("long", "spread"):
+        low = dense.confidence_interval().low
+        verdict = "yes" if low > -MARGIN else "no"
+        rows[0][f"not inferior to dense attention (margin {MARGIN})"] = verdict
+    return rows
+
+
+def _sd(values: pd.Series) -> float | None:
+    return float(values.std()) if len(values) > 1 else None
+
+
+def _means(trained: pd.DataFrame, column: str, names: dict[str, str]) -> dict[str, float]:
+    """Average the values of each branch or modality over the corpora."""
+    if trained[column].isna().any():
+        return {}
+    means = pd.DataFrame(trained[column].tolist()).mean()
+    if column == "branches" and len(means) < 2:  # the branch of a unimodal model is the model
+        return {}
+    return {label: float(means[name]) for name, label in names.items() if name in means}
+
+
+def to_markdown(table: Table) -> str:
+    """Format a table in Markdown.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+
+    Returns
+    -------
+    str
+        Title and table.
+    """
+    columns = list(dict.fromkeys(name for row in table.rows for name in row))
+    lines = [
+        f"### {table.design}, {table.subjects} training subjects, {len(table.seeds)} corpora",
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|---|" + "--:|" * (len(columns) - 1),
+    ]
+    lines += [
+        "| " + " | ".join(_format(row.get(name), name) for name in columns) + " |"
+        for row in table.rows
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _format(value: Any, column: str) -> str:
+    if isinstance(value, dict):
+        low, high = value["low"], value["high"]
+        return f"{value['value']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    if isinstance(value, float):
+        if column in ("seconds", "MiB"):
+            return f"{value:.1f}"
+        return f"{value:.3f}".replace("0.", ".", 1)
+    return "" if value is None else str(value)
