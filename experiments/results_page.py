@@ -19,7 +19,7 @@ import jinja2
 
 from depmm.files.writing import write_text
 from experiments.results import RESULTS
-from experiments.results_tables import describe, format_cell, markdown_rows
+from experiments.results_tables import describe, format_cell, markdown_rows, meets_aims
 
 TEMPLATE = Path(__file__).with_name("README.md.jinja")
 PAGE = Path(__file__).with_name("README.md")
@@ -150,6 +150,18 @@ class Page:
             cell = cell["value"]
         return format_cell(cell, digits)
 
+    def aims(self, *names: str) -> str:
+        """Return how many rows with an aim meet it, as ``5 of 7``.
+
+        Parameters
+        ----------
+        *names : str
+            Names of the tables.
+        """
+        outcomes = [meets_aims(row) for name in names for row in self.load(name)["rows"]]
+        stated = [outcome for outcome in outcomes if outcome is not None]
+        return f"{sum(stated)} of {len(stated)}"
+
     def render(self, template: str) -> str:
         """Return the page.
 
@@ -175,8 +187,9 @@ class Page:
             keep_trailing_newline=True,
             trim_blocks=True,
         )
-        functions = {"table": self.table, "value": self.value, "setting": str, "paper": str}
-        text = environment.from_string(template).render(**functions)
+        environment.globals |= {"table": self.table, "value": self.value, "aims": self.aims}
+        environment.globals |= {"setting": str, "paper": str}
+        text = environment.from_string(template).render()
         return re.sub(r"\n{3,}", "\n\n", text)
 
 

@@ -104,6 +104,10 @@ def test_a_row_that_misses_its_aim_says_so(page):
     assert "| other | .90 |  |  |" in lines
 
 
+def test_rows_that_meet_their_aim_are_counted(page):
+    assert page.render("{{ aims('speed', 'systems') }} aims are met.") == "1 of 2 aims are met."
+
+
 def test_an_aim_without_a_measurement_is_not_met():
     rows = [{"ratio": None, "aim": aim(at_most=1.0)}]
     assert markdown_rows(rows, ["ratio", "aim"], {}, {}).endswith("|  | ≤ 1 | **no** |")
