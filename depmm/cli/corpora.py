@@ -61,8 +61,9 @@ def simulate(
     pattern: Annotated[
         str | None,
         typer.Option(
-            help="planted words: balanced (default), one_sided (all in one direction) or "
-            "interacting (voice and face together)"
+            help="planted words: balanced (default), one_sided (all in one direction), "
+            "interacting (voice and face together); or congruence (agreement of voice and face "
+            "within every word)"
         ),
     ] = None,
     spec: Annotated[
@@ -127,7 +128,12 @@ def simulate(
     planted = "; ".join(
         f"{label}: {', '.join(chosen)}" for label, chosen in truth["planted_words"].items()
     )
+    if pattern == "congruence":
+        planted = "agreement of the level of the voice and the corners of the mouth"
+    best = ", ".join(f"{name} {value:.3f}" for name, value in truth.get("bayes_auroc", {}).items())
     echo(f"{out}: {subjects} subjects, {steps} words, effect {effect}; planted: {planted}")
+    if best:
+        echo(f"AUROC of the Bayes classifier: {best}")
 
 
 def _simulate_design(out: Path, design: str, subjects: int | None, seed: int) -> None:

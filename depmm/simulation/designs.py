@@ -231,13 +231,37 @@ def sample_congruence(z: Array, rng: np.random.Generator, n_steps: int = 24) -> 
     u = rng.choice([-1.0, 1.0], (len(z), n_steps))
     a = rng.standard_normal(u.shape) + CONGRUENCE * u
     f = rng.standard_normal(u.shape) + CONGRUENCE * u * z[:, None]
-    both = np.log(np.cosh(CONGRUENCE * (a + f))) - np.log(np.cosh(CONGRUENCE * (a - f)))
     zero = np.zeros(len(z))
     oracles = {
         "products_of_steps": (a * f).sum(axis=1),
         "product_of_means": a.mean(axis=1) * f.mean(axis=1),
     }
-    return _scalar(a, f, {"audio": zero, "face": zero, "both": both.sum(axis=1)}, oracles)
+    logits = {"audio": zero, "face": zero, "both": congruence_logit(a, f, CONGRUENCE)}
+    return _scalar(a, f, logits, oracles)
+
+
+def congruence_logit(a: Array, f: Array, effect: float) -> Array:
+    """Compute the logit of the Bayes classifier of sessions whose evidence is agreement.
+
+    With ``a = effect u + noise`` and ``f = effect u z + noise``, the sum over ``u`` gives
+    ``log cosh(effect (a + f)) - log cosh(effect (a - f))`` for each step.
+
+    Parameters
+    ----------
+    a, f : ndarray, shape (N, L)
+        Values of voice and face.
+    effect : float
+        Size of the effect in standard deviations of the noise.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Logit of ``z = 1``.
+    """
+    # log cosh x without overflow, except for a constant that cancels
+    agree, differ = (np.logaddexp(effect * x, -effect * x) for x in (a + f, a - f))
+    logit: Array = (agree - differ).sum(axis=1)
+    return logit
 
 
 def sample_long(z: Array, rng: np.random.Generator) -> DesignSample:

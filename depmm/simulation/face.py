@@ -92,6 +92,8 @@ class Motion:
     ----------
     mouth : ndarray of float64, shape (T,)
         Opening of the mouth, pixels.
+    corners : ndarray of float64, shape (T,)
+        Raise of the corners of the mouth, pixels.
     brow : ndarray of float64, shape (T,)
         Raise of the brows, pixels.
     blink : ndarray of float64, shape (T,)
@@ -105,6 +107,7 @@ class Motion:
     """
 
     mouth: Array
+    corners: Array
     brow: Array
     blink: Array
     gaze: Array
@@ -159,7 +162,13 @@ def sample_face(rng: np.random.Generator, gender: str) -> Face:
     )
 
 
-def animate(face: Face, utterance: Utterance, bluntness: Array, rng: np.random.Generator) -> Motion:
+def animate(
+    face: Face,
+    utterance: Utterance,
+    bluntness: Array,
+    rng: np.random.Generator,
+    corners: Array | None = None,
+) -> Motion:
     """Compute the motion of a face while it speaks.
 
     Parameters
@@ -173,6 +182,8 @@ def animate(face: Face, utterance: Utterance, bluntness: Array, rng: np.random.G
         `MOTION_PER_UNIT`.
     rng : Generator
         Source of randomness.
+    corners : ndarray, shape (L,), optional
+        Raise of the corners of the mouth during each word, pixels; 0 by default.
 
     Returns
     -------
@@ -203,6 +214,7 @@ def animate(face: Face, utterance: Utterance, bluntness: Array, rng: np.random.G
         at += rng.uniform(1.5, 5)
     return Motion(
         mouth=np.clip(26 * opening * size, 0, 38),  # a wider mouth would reach the chin
+        corners=np.zeros(frames) if corners is None else smooth(corners[nearest], 1.5),
         brow=np.clip(9 * gesture * size, 0, 18),
         blink=blink,
         gaze=1.2 * sway(),

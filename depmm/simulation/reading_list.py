@@ -13,7 +13,8 @@ from depmm.simulation.voice import spell_phones
 
 PLANTED_SHARE = 2 / 3  # of the words of a valence
 PLANTED_VALENCE = {DEPRESSED: "negative", HEALTHY: "positive"}
-BALANCED, ONE_SIDED, INTERACTING = PATTERNS = ("balanced", "one_sided", "interacting")
+PATTERNS = ("balanced", "one_sided", "interacting", "congruence")
+BALANCED, ONE_SIDED, INTERACTING, CONGRUENCE = PATTERNS
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,10 @@ def sample_reading_list(
         Words by valence, see `read_word_lists`.
     rng : Generator
         Source of randomness.
-    pattern : {"balanced", "one_sided", "interacting"}, default "balanced"
+    pattern : {"balanced", "one_sided", "interacting", "congruence"}, default "balanced"
         ``balanced``: negative words are planted for depressed subjects and positive words for
-        healthy ones; otherwise, the same words are planted for depressed subjects.
+        healthy ones; ``congruence``: no word is planted; otherwise, the same words are planted for
+        depressed subjects.
 
     Returns
     -------
@@ -122,4 +124,6 @@ def sample_reading_list(
         planted |= {str(word): shown_by for word in rng.permutation(chosen)[:count]}
     supply = {valence: cycle(words) for valence, words in shuffled.items()}
     words = [(next(supply[valence]), valence) for valence in order]
+    if pattern == CONGRUENCE:
+        planted = {}
     return [Step(word, valence, planted.get(word)) for word, valence in words]

@@ -183,7 +183,12 @@ def sample_voice(rng: np.random.Generator, gender: str) -> Voice:
 
 
 def synthesise_speech(
-    voice: Voice, words: list[str], bluntness: Array, frame_s: float, rng: np.random.Generator
+    voice: Voice,
+    words: list[str],
+    bluntness: Array,
+    frame_s: float,
+    rng: np.random.Generator,
+    gain_db: Array | None = None,
 ) -> Utterance:
     """Synthesise words one after the other, with pauses between them.
 
@@ -200,6 +205,8 @@ def synthesise_speech(
         Length of a video frame in seconds; the waveform is padded to whole frames.
     rng : Generator
         Source of randomness.
+    gain_db : ndarray, shape (L,), optional
+        Additional level of each word, dB; 0 by default.
 
     Returns
     -------
@@ -209,9 +216,12 @@ def synthesise_speech(
     parts = [np.zeros(round(START_SILENCE_S * SAMPLE_RATE))]
     openings: list[tuple[int, Array]] = []
     starts, ends, position = [], [], len(parts[0])
-    for word, blunt in zip(words, bluntness, strict=True):
+    levels = voice.level_db + GAIN_DB_PER_UNIT * bluntness
+    if gain_db is not None:
+        levels = levels + gain_db
+    for word, blunt, level in zip(words, bluntness, levels, strict=True):
         spoken, opening = _synthesise_word(word, voice, float(blunt), rng)
-        gain = 10 ** ((voice.level_db + GAIN_DB_PER_UNIT * blunt) / 20)
+        gain = 10 ** (level / 20)
         pause = round(rng.uniform(*PAUSE_S) * 1000) * MILLISECOND
         parts += [gain * spoken, np.zeros(pause)]
         openings.append((position, opening))

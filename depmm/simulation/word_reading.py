@@ -4,10 +4,13 @@ The layout follows the emotion-word reading experiment (EWRE): one talking-face 
 and one step per word. Videos are H.264 with AAC audio. ``truth.json`` lists the words that subjects
 of each diagnosis speak with more bluntness, and the effects of a unit of bluntness on voice and
 face. The corpus tests a pipeline and its explanations without real recordings.
+
+With the pattern ``congruence``, the label is in the agreement of voice and face within a word
+instead, so that neither of them is informative alone (`depmm.simulation.congruence`).
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ from depmm.errors import did_you_mean
 from depmm.files.writing import write_text
 from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.table import TableSchema
+from depmm.simulation import bluntness as blunt
+from depmm.simulation import congruence
+from depmm.simulation.congruence import CORNERS_PER_UNIT, EXPRESSION_LIMITS, GAIN_DB_PER_UNIT
 from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face
 from depmm.simulation.face_renderer import FaceRenderer
 from depmm.simulation.participants import (
@@ -35,14 +41,13 @@ from depmm.simulation.participants import (
     SimulationError,
     Traits,
     check_arguments,
-    effect_per_unit,
     run_jobs,
     sample_traits,
 )
 from depmm.simulation.reading_list import (
     BALANCED,
+    CONGRUENCE,
     INTERACTING,
-    ONE_SIDED,
     PATTERNS,
     PLANTED_VALENCE,
     Step,
@@ -53,30 +58,6 @@ from depmm.simulation.voice import sample_voice, synthesise_speech
 from depmm.simulation.writers import write_video
 
 SESSION = "1"
-
-SHIFT = (
-    "bluntness[subject, modality, step] = effect * planted + an offset of the subject "
-    "N(0, subject_sd) + noise N(0, word_sd), drawn independently for audio and face; planted is 1 "
-    "if planted_for of the step is the diagnosis of the subject, otherwise 0. "
-)
-INTERACTION = (
-    "bluntness[subject, modality, step] = effect * planted + an offset of the subject "
-    "N(0, subject_sd) + noise N(0, word_sd), drawn independently for audio and face; planted is 0 "
-    "for words that are not planted. At a planted word, it is -1 or 1 at random for audio; for "
-    "face it is the same if planted_for of the step is the diagnosis of the subject, and otherwise "
-    "the opposite, so that neither modality alone differs between the diagnoses. "
-)
-MEANING = (
-    "Clipped to "
-    "bluntness_limits, each unit of audio bluntness changes level, duration and pitch range of a "
-    "word, and each unit of face bluntness the motion of mouth, brows and head (before the "
-    "anatomical limits of the face), by the values of effect_per_unit."
-)
-DEFINITIONS = {
-    BALANCED: SHIFT + MEANING,
-    ONE_SIDED: SHIFT + MEANING,
-    INTERACTING: INTERACTION + MEANING,
-}
 
 
 @dataclass(frozen=True)
@@ -91,11 +72,14 @@ class SimulatedSubject:
         Diagnosis, score, gender, age and split.
     bluntness : dict of str to ndarray, shape (L,)
         Bluntness of each step, for each modality.
+    expression : dict of str to ndarray, shape (L,)
+        With the pattern ``congruence``, what voice and face express at each step; otherwise empty.
     """
 
     index: int
     traits: Traits
     bluntness: dict[str, NDArray[np.float64]]
+    expression: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -131,18 +115,20 @@ def simulate_word_reading(
     seed : int, default 0
         Seed of all random numbers.
     effect : float, default 1.0
-        Additional bluntness of planted words, in the units of ``effect_per_unit``.
+        Additional bluntness of planted words, in the units of ``effect_per_unit``; with
+        the pattern ``congruence``, the size of what voice and face express at each word.
     workers : int, optional
         Number of processes; one per processor by default.
     words : Path, optional
         Word list, see `depmm.corpora.word_lists.read_words`; 24 English words of each valence by
         default.
-    pattern : {"balanced", "one_sided", "interacting"}, default "balanced"
+    pattern : {"balanced", "one_sided", "interacting", "congruence"}, default "balanced"
         Which planted words show what: in ``balanced``, depressed subjects speak some words with
         more bluntness and healthy subjects others; in ``one_sided``, depressed subjects speak all
         planted words with more bluntness, so that the mean over the words also differs; in
         ``interacting``, voice and face deviate in the same direction in depressed subjects and in
-        opposite directions in healthy ones.
+        opposite directions in healthy ones; in ``congruence``, no word is planted: voice and face
+        agree in each word of depressed subjects and disagree in each word of healthy ones.
 
     Returns
     -------
@@ -254,7 +240,7 @@ def sample_subjects(
         Seed of the corpus.
     effect : float
         Additional bluntness of planted words.
-    pattern : {"balanced", "one_sided", "interacting"}, default "balanced"
+    pattern : {"balanced", "one_sided", "interacting", "congruence"}, default "balanced"
         As in ``simulate_word_reading``.
 
     Returns
@@ -268,6 +254,12 @@ def sample_subjects(
     sampled = []
     for index, row in enumerate(rng.permutation(subjects), start=1):
         subject_rng = np.random.default_rng((seed, index, 0))
+        if pattern == CONGRUENCE:
+            depressed = traits[row].diagnosis == DEPRESSED
+            shown = congruence.sample_expression(subject_rng, depressed, effect, len(reading))
+            none = {modality: np.zeros(len(reading)) for modality in TRACKS}
+            sampled.append(SimulatedSubject(index, traits[row], none, shown))
+            continue
         shown = np.array([step.planted_for == traits[row].diagnosis for step in reading])
         planted = dict.fromkeys(TRACKS, shown.astype(float))
         if pattern == INTERACTING:
@@ -291,6 +283,9 @@ def _truth(
     effect: float,
     pattern: str,
 ) -> dict[str, Any]:
+    signs = np.array(
+        [(s.planted_for == DEPRESSED) - float(s.planted_for == HEALTHY) for s in reading]
+    )
     return {
         "generator": GENERATOR,
         "n_subjects": len(subjects),
@@ -298,11 +293,11 @@ def _truth(
         "seed": seed,
         "effect": effect,
         "pattern": pattern,
-        "definition": DEFINITIONS[pattern],
-        "word_sd": WORD_SD,
-        "subject_sd": SUBJECT_SD,
-        "bluntness_limits": list(BLUNTNESS_LIMITS),
-        "effect_per_unit": effect_per_unit(),
+        **(
+            congruence.describe(effect, len(reading))
+            if pattern == CONGRUENCE
+            else blunt.describe(effect, signs, pattern)
+        ),
         "planted_words": {
             diagnosis: sorted({step.word for step in reading if step.planted_for == diagnosis})
             for diagnosis in PLANTED_VALENCE
@@ -311,33 +306,50 @@ def _truth(
             {"step": k, "word": s.word, "valence": s.valence, "planted_for": s.planted_for}
             for k, s in enumerate(reading)
         ],
-        "subjects": {
-            subject.subject: {
-                "diagnosis": subject.traits.diagnosis,
-                "bluntness": {
-                    modality: [round(float(value), 4) for value in values]
-                    for modality, values in subject.bluntness.items()
-                },
-            }
-            for subject in subjects
+        "subjects": {subject.subject: _subject_truth(subject, seed) for subject in subjects},
+    }
+
+
+def _subject_truth(subject: SimulatedSubject, seed: int) -> dict[str, Any]:
+    shown = subject.expression or subject.bluntness
+    truth: dict[str, Any] = {
+        "diagnosis": subject.traits.diagnosis,
+        "expression" if subject.expression else "bluntness": {
+            modality: [round(float(value), 4) for value in values]
+            for modality, values in shown.items()
         },
     }
+    if subject.expression:
+        face = sample_face(_face_rng(subject, seed), subject.traits.gender)
+        truth["region_box"] = congruence.region_box(face)
+    return truth
 
 
 def _record(job: tuple[SimulatedSubject, list[str], int, Path]) -> list[tuple[float, float]]:
     """Write the video of one subject; return start and end of each word in seconds."""
     subject, words, seed, path = job
-    voice_rng = np.random.default_rng((seed, subject.index, 1))
-    face_rng = np.random.default_rng((seed, subject.index, 2))
+    voice_rng, face_rng = np.random.default_rng((seed, subject.index, 1)), _face_rng(subject, seed)
     shown = {name: np.clip(values, *BLUNTNESS_LIMITS) for name, values in subject.bluntness.items()}
+    expression = {
+        name: np.clip(subject.expression.get(name, np.zeros(len(words))), *EXPRESSION_LIMITS)
+        for name in TRACKS
+    }
+    gain_db = GAIN_DB_PER_UNIT * expression["audio"]
+    corners = CORNERS_PER_UNIT * expression["face"]
     voice = sample_voice(voice_rng, subject.traits.gender)
-    utterance = synthesise_speech(voice, words, shown["audio"], 1 / FRAMES_PER_SECOND, voice_rng)
+    utterance = synthesise_speech(
+        voice, words, shown["audio"], 1 / FRAMES_PER_SECOND, voice_rng, gain_db
+    )
     face = sample_face(face_rng, subject.traits.gender)
     renderer = FaceRenderer(face, face_rng)
-    motion = animate(face, utterance, shown["face"], face_rng)
+    motion = animate(face, utterance, shown["face"], face_rng, corners)
     frames = (renderer.render(motion, frame) for frame in range(len(motion.mouth)))
     write_video(path, frames, utterance)
     return list(zip(utterance.start_s.tolist(), utterance.end_s.tolist(), strict=True))
+
+
+def _face_rng(subject: SimulatedSubject, seed: int) -> np.random.Generator:
+    return np.random.default_rng((seed, subject.index, 2))
 
 
 def _subject_id(index: int) -> str:

@@ -1,0 +1,147 @@
+"""Talking faces whose label is in the agreement of voice and face within a word.
+
+At each word a sign ``u`` of -1 or 1 is drawn for each subject. The voice is louder if ``u`` is 1,
+and the corners of the mouth are raised if ``u z`` is 1, where ``z`` is 1 for depressed and -1 for
+healthy subjects. Voices alone and faces alone are therefore distributed alike in both groups, and
+so is every sum of a score of the voice and a score of the face: a model must read both together,
+word by word. This is the design ``congruence`` of `depmm.simulation.designs`, in recordings.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from depmm.config import CROP_SIZE, TRACKS
+from depmm.simulation.designs import Array, congruence_logit
+from depmm.simulation.face import Face
+
+GAIN_DB_PER_UNIT = 3.0  # of the voice; duration and pitch do not change, which a face would show
+CORNERS_PER_UNIT = 3.0  # raise of the corners of the mouth, pixels of the frame
+EXPRESSION_LIMITS = (-4.0, 4.0)  # range that voice and face can show
+EXPRESSION_SD = 1.0
+
+REGION, THIRD = (
+    "mouth",
+    "lower_third",
+)  # names in tables of attributions, with and without landmarks
+OPENING = 26.0  # of the mouth of a lively face, pixels; the box of the region contains it
+N_BAYES = 20_000  # simulated subjects for the AUROC of the Bayes classifier
+
+DEFINITION = (
+    "expression[subject, audio, step] = effect * u + noise and expression[subject, face, step] = "
+    "effect * u * z + noise, with u = -1 or 1 at random for each subject and step, z = 1 for "
+    "depressed and -1 for healthy subjects, and noise N(0, expression_sd). Clipped to "
+    "expression_limits, each unit of audio expression raises the level of a word, and each unit "
+    "of face expression the corners of the mouth, by the values of effect_per_unit. Bluntness "
+    "is 0. planted_region is where the face shows the expression; the box of a subject is [left, "
+    "top, right, bottom] in pixels of the video frame (which is the aligned crop) while the head "
+    "is at rest. The head moves by up to 8 pixels horizontally and 14 vertically."
+)
+
+
+def sample_expression(
+    rng: np.random.Generator, depressed: bool, effect: float, steps: int
+) -> dict[str, Array]:
+    """Sample what voice and face of a subject express at each step.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness of the subject.
+    depressed : bool
+        Whether voice and face agree.
+    effect : float
+        Size of the expression in standard deviations of its noise.
+    steps : int
+        Number of words.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (L,)
+        Expression for each modality, not clipped.
+    """
+    u = rng.choice([-1.0, 1.0], steps)
+    signs = dict(zip(TRACKS, (u, u if depressed else -u), strict=True))
+    return {
+        name: effect * sign + rng.normal(0, EXPRESSION_SD, steps) for name, sign in signs.items()
+    }
+
+
+def describe(effect: float, steps: int) -> dict[str, Any]:
+    """Describe the planted effect for ``truth.json``.
+
+    Parameters
+    ----------
+    effect : float
+        Size of the expression.
+    steps : int
+        Number of words.
+
+    Returns
+    -------
+    dict of str to Any
+        Definition, parameters, region of the face, and the AUROC of the Bayes classifier.
+    """
+    return {
+        "definition": DEFINITION,
+        "expression_sd": EXPRESSION_SD,
+        "expression_limits": list(EXPRESSION_LIMITS),
+        "effect_per_unit": {
+            "audio": {"level_db": GAIN_DB_PER_UNIT},
+            "face": {"mouth_corners_pixels": CORNERS_PER_UNIT},
+        },
+        "bayes_auroc": compute_bayes_auroc(effect, steps),
+        "planted_region": {"region": REGION, "third": THIRD},
+    }
+
+
+def compute_bayes_auroc(effect: float, steps: int) -> dict[str, float]:
+    """Compute the AUROC of the Bayes classifier of voice, face, both, and of the sum of logits.
+
+    Parameters
+    ----------
+    effect : float
+        Size of the expression.
+    steps : int
+        Number of words.
+
+    Returns
+    -------
+    dict of str to float
+        AUROC from the expressions, before they are clipped. That of both is a mean over 20,000
+        simulated subjects (standard error below .004); the others are 1/2 by symmetry.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    depressed = np.arange(N_BAYES) % 2 == 1
+    drawn = [sample_expression(rng, bool(d), effect, steps) for d in depressed]
+    a, f = (np.stack([values[name] for values in drawn]) for name in TRACKS)
+    both = roc_auc_score(depressed, congruence_logit(a, f, effect))
+    return {"audio": 0.5, "face": 0.5, "both": round(float(both), 4), "sum_of_logits": 0.5}
+
+
+def region_box(face: Face) -> list[int]:
+    """Compute the box in which a face at rest moves the corners of its mouth.
+
+    Parameters
+    ----------
+    face : Face
+        The appearance.
+
+    Returns
+    -------
+    list of int
+        Left, top, right and bottom in pixels of the frame; right and bottom are exclusive.
+    """
+    middle = CROP_SIZE / 2
+    raised = CORNERS_PER_UNIT * EXPRESSION_LIMITS[1]
+    limits = [
+        middle - face.mouth_width - 1,  # edges are smoothed over one pixel
+        middle + face.mouth_y - raised - face.lip - 1,
+        middle + face.mouth_width + 1,
+        middle + face.mouth_y + max(raised, 0.75 * OPENING) + 1.25 * face.lip + 4,  # and a shadow
+    ]
+    left, top = np.floor(limits[:2]).astype(int).tolist()
+    right, bottom = np.ceil(limits[2:]).astype(int).tolist()
+    return [left, top, right, bottom]
