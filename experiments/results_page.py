@@ -40,6 +40,7 @@ class Page:
     def __init__(self, results: Path = RESULTS) -> None:
         self.results = results
         self.used: list[str] = []  # names of the tables, in the order of the page
+        self.missing: list[str] = []  # names that `recorded` was asked for, without a results file
 
     def load(self, name: str) -> dict[str, Any]:
         """Read a results file.
@@ -150,6 +151,23 @@ class Page:
             cell = cell["value"]
         return format_cell(cell, digits)
 
+    def recorded(self, *names: str) -> bool:
+        """Return whether all of these tables have a results file, and note those that have none.
+
+        Parameters
+        ----------
+        *names : str
+            Names of the tables.
+        """
+        missing = [name for name in names if not (self.results / f"{name}.json").is_file()]
+        self.missing += [name for name in missing if name not in self.missing]
+        return not missing
+
+    def not_recorded(self) -> str:
+        """Return a sentence about the tables that :meth:`recorded` was asked for in vain."""
+        names = ", ".join(f"`{name}`" for name in self.missing)
+        return f"Tables that are not measured yet: {names}." if names else ""
+
     def aims(self, *names: str) -> str:
         """Return how many rows with an aim meet it, as ``5 of 7``.
 
@@ -188,6 +206,7 @@ class Page:
             trim_blocks=True,
         )
         environment.globals |= {"table": self.table, "value": self.value, "aims": self.aims}
+        environment.globals |= {"recorded": self.recorded, "not_recorded": self.not_recorded}
         environment.globals |= {"setting": str, "paper": str}
         text = environment.from_string(template).render()
         return re.sub(r"\n{3,}", "\n\n", text)

@@ -33,6 +33,8 @@ def read_run(
     environment : dict of str to str
         Software environment of the run.
     """
+    if not (folder / "metrics.json").is_file():
+        raise SystemExit(f"{folder} has no metrics.json: run depmm evaluate {folder}.")
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))

@@ -104,6 +104,14 @@ def test_a_row_that_misses_its_aim_says_so(page):
     assert "| other | .90 |  |  |" in lines
 
 
+def test_a_table_that_is_not_measured_yet_is_named(page):
+    template = (
+        "{% if recorded('speed', 'unknown') %}{{ table('unknown') }}{% endif %}"
+        "{% if recorded('speed') %}speed{% endif %} {{ not_recorded() }}"
+    )
+    assert page.render(template) == "speed Tables that are not measured yet: `unknown`."
+
+
 def test_rows_that_meet_their_aim_are_counted(page):
     assert page.render("{{ aims('speed', 'systems') }} aims are met.") == "1 of 2 aims are met."
 
