@@ -44,6 +44,8 @@ SHAPE_STD_DB = 40.0
 # frames of the MFCC where no paper prescribes them, in samples: 32 ms every 10 ms
 SPEECH_N_FFT = 512
 SPEECH_HOP_LENGTH = 160
+# 0.5 MB: spectra that fit into the cache of a core take half the time of those of a batch
+CPU_SAMPLES_AT_ONCE = 2**17
 
 Window = Literal["hann", "hamming"]
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window}
@@ -196,11 +198,47 @@ class LogMel(FrontEnd):
         """
         # power needs the range of float32: half precision would set quiet frames to zero
         with torch.autocast(waveform.device.type, enabled=False):
-            power = self.mel_scale(_power(self.fourier_transform(waveform.float())))
             n_frames = self.count_frames(lengths)
-            valid = _valid_frames(n_frames, power)
-            decibels = _step_decibels(self.power_to_db, power, valid)
-        return decibels.masked_fill(~valid, 0.0), n_frames
+            size = max(1, len(waveform))
+            if waveform.device.type == "cpu":
+                size = max(1, self._frames_at_once() * self.hop_length // (waveform.shape[1] + 1))
+            parts = [
+                self._transform(part, n_frames[index * size : (index + 1) * size])
+                for index, part in enumerate(torch.split(waveform.float(), size))
+            ]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)), n_frames
+
+    def _frames_at_once(self) -> int:
+        return max(1, CPU_SAMPLES_AT_ONCE // self.n_fft)
+
+    def _mel_power(self, waveform: Tensor) -> Tensor:
+        n_frames = 1 + waveform.shape[1] // self.hop_length
+        size = self._frames_at_once()
+        if waveform.device.type != "cpu" or n_frames <= size:
+            mel: Tensor = self.mel_scale(_power(self.fourier_transform(waveform)))
+            return mel
+        # the transform of torchaudio computes all frames at once
+        padded = nn.functional.pad(waveform, (self.n_fft // 2, self.n_fft // 2))
+        parts = []
+        for first in range(0, n_frames, size):
+            end = (min(first + size, n_frames) - 1) * self.hop_length + self.n_fft
+            spectrum = torch.stft(
+                padded[:, first * self.hop_length : end],
+                self.n_fft,
+                self.hop_length,
+                window=self.fourier_transform.window,
+                center=False,
+                return_complex=True,
+            )
+            parts.append(self.mel_scale(_power(spectrum)))
+        return torch.cat(parts, dim=-1)
+
+    def _transform(self, waveform: Tensor, n_frames: Lengths) -> Tensor:
+        power = self._mel_power(waveform)
+        if len(n_frames) and n_frames.min() >= power.shape[-1]:  # no padding
+            return _step_decibels(self.power_to_db, power, None)
+        valid = _valid_frames(n_frames, power)
+        return _step_decibels(self.power_to_db, power, valid).masked_fill(~valid, 0.0)
 
 
 class MFCC(LogMel):
@@ -259,9 +297,10 @@ class MFCC(LogMel):
         n_frames : ndarray of int, shape (B,)
             Valid frames, on the host.
         """
-        with torch.autocast(waveform.device.type, enabled=False):
-            decibels, n_frames = super().forward(waveform, lengths)
-            return self.dct.T @ decibels, n_frames
+        return super().forward(waveform, lengths)
+
+    def _transform(self, waveform: Tensor, n_frames: Lengths) -> Tensor:
+        return self.dct.T @ super()._transform(waveform, n_frames)
 
 
 def typical_mfcc_std(n_mfcc: int) -> Tensor:
@@ -305,7 +344,7 @@ def _fourier_transform(n_fft: int, hop_length: int, window: Window) -> transform
 
 def _power(spectrum: Tensor) -> Tensor:
     # power=2 of torchaudio squares a root instead, which takes 6 times as long
-    return spectrum.real.square() + spectrum.imag.square()
+    return spectrum.real.square().add_(spectrum.imag.square())
 
 
 def _valid_frames(n_frames: Lengths, power: Tensor) -> Tensor:
@@ -313,11 +352,15 @@ def _valid_frames(n_frames: Lengths, power: Tensor) -> Tensor:
     return length_mask(to_device(n_frames, power.device), power.shape[-1]).unsqueeze(1)
 
 
-def _step_decibels(power_to_db: transforms.AmplitudeToDB, power: Tensor, valid: Tensor) -> Tensor:
+def _step_decibels(
+    power_to_db: transforms.AmplitudeToDB, power: Tensor, valid: Tensor | None
+) -> Tensor:
     """Convert (B, F, frames) to decibels, limited to ``TOP_DB`` below the peak of each step.
 
     A frame after the last valid one contains the end of the step and can be louder than the valid
     frames; it is silenced. AmplitudeToDB computes one peak per item of a batch with channels.
+    Without ``valid``, all frames are.
     """
-    decibels: Tensor = power_to_db(power.masked_fill(~valid, 0.0).unsqueeze(1))
+    power = power if valid is None else power.masked_fill(~valid, 0.0)
+    decibels: Tensor = power_to_db(power.unsqueeze(1))
     return decibels.squeeze(1)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from depmm.models.batch_norm import MaskedBatchNorm2d
 from depmm.models.encoders.encoder import parameter_dtype
+from depmm.models.encoders.folded_resnet import FoldedResNet, can_fold
 from depmm.models.encoders.se_resnet import SqueezeExcitation
 from depmm.models.host import Lengths, host_lengths, host_mask, to_device
 
@@ -233,6 +234,7 @@ class FaceBackbone(nn.Module):
         self.pixels = PixelNormalisation(weights_layout)
         self.resnet = ResNet50(squeeze_excitation, weights_layout)
         self.frozen = frozen
+        self.folded = FoldedResNet()
         self.train()
 
     def train(self, mode: bool = True) -> "FaceBackbone":
@@ -305,6 +307,8 @@ class FaceBackbone(nn.Module):
             Last feature maps, 7 x 7 for crops of 224 pixels.
         """
         pixels = self.pixels(crops).to(parameter_dtype(self.resnet))
+        if can_fold(self.resnet, pixels):
+            return self.folded(self.resnet, pixels)
         # channels last is a fifth faster on a CPU, and more on a GPU in bfloat16
         maps: Tensor = self.resnet(pixels.contiguous(memory_format=torch.channels_last))
         return maps

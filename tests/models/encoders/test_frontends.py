@@ -256,3 +256,15 @@ def test_typical_standard_deviation_by_hand():
         [150, 40, 40 / 2**0.5, 40 / 3**0.5, 20]
     )
     assert typical_mfcc_std(1).shape == (1, 1)
+
+
+def test_parts_of_a_long_clip_give_the_frames_of_the_whole(monkeypatch):
+    waveform = torch.randn(3, 2500, generator=torch.Generator().manual_seed(0))
+    lengths = np.array([2500, 1700, 0])
+    front = MFCC(13, 26, 128, 80, "hann")
+    whole, n_frames = front(waveform, lengths)
+    for samples in (4 * 128, 40 * 128, 100 * 128):  # 4 frames, all frames of 1 and of 3 clips
+        monkeypatch.setattr(frontends, "CPU_SAMPLES_AT_ONCE", samples)
+        parts, n_parts = front(waveform, lengths)
+        np.testing.assert_array_equal(n_parts, n_frames)
+        torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-4)
