@@ -145,11 +145,12 @@ def record_table(
         json.loads((runs / row.name / "environment.json").read_text(encoding="utf-8"))
         for row in table.rows
     ]
+    seeds = sorted({int(s) for row in table.rows for s in row.seeds.split(",") if "," in row.seeds})
     real = any("{recordings}" in command for command in CORPORA[table.corpus])
     option = f" --{table.corpus} {table.corpus.upper()}" if real else ""
     source: dict[str, Any] = {
         "command": f"python experiments/benchmarks/tables.py OUT {name}{option} --record",
-        "seeds": sorted({int(seed) for row in table.rows for seed in row.seeds.split(",")}),
+        "seeds": seeds or None,
         "origin": describe_origin(environments),
     }
     counts = contents[table.rows[0].name]["counts"]["test"]
@@ -157,7 +158,7 @@ def record_table(
     described = describe_intervals(contents.values(), table.metrics)
     print(record(name, rows, interval=described, notes=notes, **source))
     if pairs:
-        bounds = "95 % of the paired difference over subjects and seeds"
+        bounds = f"95 % of the paired difference over subjects{' and seeds' if seeds else ''}"
         print(record(f"{name}_pairs", pairs, interval=bounds, notes=PAIRED, **source))
 
 
