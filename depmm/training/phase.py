@@ -70,6 +70,8 @@ class PhaseTrainer:
                 accelerator.distributed_type, **(scaling.to_kwargs() if scaling else {})
             )
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
+        # a walk over all modules of a small model takes as long as one of its layers
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.target = data.sessions["target"].to_numpy(np.float32)
         sessions = data.indices("train")
         self.samples = sessions  # rows of the loader's dataset
@@ -177,7 +179,7 @@ class PhaseTrainer:
         Tensor, shape ()
             Norm of the gradient before clipping, on the device.
         """
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        parameters = [p for p in self.parameters if p.grad is not None]
         limit = self.settings.max_grad_norm
         self.accelerator.unscale_gradients(self.optimizer)
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])

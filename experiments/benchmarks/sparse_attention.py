@@ -17,12 +17,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.models.fusion.build import build_fusion
-from depmm.models.fusion.dep_former.sparse_attention import (
-    QuerySelection,
-    attend_selected,
-    count_selected_queries,
-    score_all_keys,
-)
+from depmm.models.fusion.dep_former.query_selection import QuerySelection, count_selected_queries
+from depmm.models.fusion.dep_former.sparse_attention import attend_selected, score_all_keys
 
 N_HEADS, HEAD_DIM, FACTOR = 8, 64, 5
 CASES = ((24, 16, 1.4), (72, 16, 1.0), (512, 16, 0.7), (4096, 1, 0.06))  # L, B, target ratio

@@ -19,8 +19,8 @@ from depmm.interpret.attribution.fusion_weights import build_branch_table, recor
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.layers import EncoderLayer, LayerPosition
+from depmm.models.fusion.dep_former.query_selection import QuerySelection
 from depmm.models.fusion.dep_former.release import DepFormerRelease, StackedEncoder
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection
 from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder
 from depmm.models.model import DepressionModel
 

@@ -14,11 +14,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing, SharedIndex
-from depmm.models.fusion.dep_former.sparse_attention import (
-    EXACT_KEYS,
-    QuerySelection,
-    SparseAttention,
-)
+from depmm.models.fusion.dep_former.query_selection import EXACT_KEYS, QuerySelection
+from depmm.models.fusion.dep_former.sparse_attention import SparseAttention
 
 MAX_STEPS = 1 << 20  # far more than a recording has; the thresholds of ``count`` end there
 

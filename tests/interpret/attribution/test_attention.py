@@ -18,7 +18,7 @@ from attention_models import (
 from depmm.interpret.attribution.attention import record_attention
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.layers import CircularConvolution, EncoderLayer
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, count_selected_queries
+from depmm.models.fusion.dep_former.query_selection import QuerySelection, count_selected_queries
 from depmm.models.model import DepressionModel
 
 

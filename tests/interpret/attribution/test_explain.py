@@ -18,7 +18,7 @@ from depmm.interpret.attribution.methods import (
     STEP_METHODS,
 )
 from depmm.interpret.errors import ExplanationError
-from depmm.models.fusion.dep_former.sparse_attention import count_selected_queries
+from depmm.models.fusion.dep_former.query_selection import count_selected_queries
 from depmm.runs.step_reference import StepReference, load_step_reference
 from depmm.schemas.explanations import CLASSICAL_TABLES, EXPLANATIONS, PREDICTION_KEY
 

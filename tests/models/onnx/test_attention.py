@@ -7,7 +7,7 @@ import torch
 from model_builders import FUSIONS
 
 from depmm.models.fusion.build import build_fusion
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection
+from depmm.models.fusion.dep_former.query_selection import QuerySelection
 from depmm.models.onnx.attention import ExportedSelection, replace_attention
 
 IN_DIMS = {"audio": 12, "face": 6}

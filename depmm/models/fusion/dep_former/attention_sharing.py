@@ -172,4 +172,4 @@ class AttentionSharing(nn.Module):
             shared_selected = shared.selected if mask is None else shared.selected & mask[:, None]
             weight = a * selected + (1 - a) * shared_selected
         out = attend_selected(q, k, v, weight, mask, max_selected, scores)
-        return self.attention.out(rearrange(out, "b h l d -> b l (h d)")), selected
+        return self.attention.join_heads(out), selected

@@ -6,7 +6,6 @@ Ye et al., "DEP-Former", IEEE TCSVT 35(3), 2025, figure, part (a).
 """
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -60,7 +59,7 @@ class CrossAttention(nn.Module):
             Attended tokens.
         """
         q, k, v = (
-            rearrange(project(x), "b n (h d) -> b h n d", h=self.n_heads)
+            project(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for project, x in ((self.query, query), (self.key, key), (self.value, value))
         )
         mask = None
@@ -68,7 +67,7 @@ class CrossAttention(nn.Module):
             # a session without the key modality attends to padding; the fusion masks its branch
             mask = (key_mask | ~key_mask.any(dim=1, keepdim=True))[:, None, None]
         attended = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        attended = self.out(rearrange(attended, "b h n d -> b n (h d)"))
+        attended = self.out(attended.transpose(1, 2).flatten(2))
         tokens: Tensor = self.norm(query + self.dropout(attended))
         return tokens
 

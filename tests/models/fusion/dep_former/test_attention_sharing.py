@@ -8,11 +8,8 @@ from depmm.models.fusion.dep_former.attention_sharing import (
     SharedIndex,
     SummaryConfidence,
 )
-from depmm.models.fusion.dep_former.sparse_attention import (
-    SparseAttention,
-    attend_selected,
-    count_selected_queries,
-)
+from depmm.models.fusion.dep_former.query_selection import count_selected_queries
+from depmm.models.fusion.dep_former.sparse_attention import SparseAttention, attend_selected
 
 
 def test_confidence_mixes_both_query_selections():

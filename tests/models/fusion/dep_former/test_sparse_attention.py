@@ -1,59 +1,11 @@
-"""ProbSparse attention against a loop and dense attention; sample of keys."""
+"""ProbSparse attention against dense attention."""
 
 import pytest
 import torch
+from einops import rearrange
 from torch.nn.functional import scaled_dot_product_attention
 
-from depmm.models.fusion.dep_former.sparse_attention import (
-    EXACT_KEYS,
-    QuerySelection,
-    SparseAttention,
-    attend_selected,
-    count_selected_queries,
-)
-
-
-def test_selection_equals_a_brute_force_loop():
-    torch.manual_seed(0)
-    q, k = torch.randn(2, 3, 40, 8), torch.randn(2, 3, 40, 8)
-    mask = torch.ones(2, 40, dtype=torch.bool)
-    mask[1, 29:] = False
-    mask[1, 4] = False
-    selected = QuerySelection(sampling_factor=2)(q, k, mask)
-    for b in range(2):
-        valid = mask[b].nonzero().flatten().tolist()
-        for h in range(3):
-            sparsity = {}
-            for i in valid:
-                scores = [float(q[b, h, i] @ k[b, h, j]) for j in valid]
-                sparsity[i] = max(scores) - sum(scores) / len(scores)
-            best = sorted(sparsity, key=sparsity.__getitem__, reverse=True)
-            expected = sorted(best[: count_selected_queries(len(valid), 2)])
-            assert selected[b, h].nonzero().flatten().tolist() == expected
-
-
-def test_counts_of_informer_and_of_the_release():
-    of_informer = [count_selected_queries(n, 5) for n in (1, 2, 15, 16, 24, 36, 72)]
-    assert of_informer == [1, 2, 15, 15, 20, 20, 25]
-    of_release = [count_selected_queries(n, 5, "floor") for n in (1, 2, 12, 13, 24, 72)]
-    assert of_release == [1, 2, 12, 12, 15, 21]
-
-
-@pytest.mark.parametrize("rounding", ["ceil", "floor"])
-def test_all_queries_attend_if_they_do_in_every_shorter_session(rounding):
-    """With c = 6, all queries of 1 to 18 and 21 to 24 steps attend, but only 18 of 19."""
-    selection = QuerySelection(6, rounding)
-    for length in range(1, 25):
-        counts = [count_selected_queries(n, 6, rounding) for n in range(length + 1)]
-        assert selection.selects_all(length) == (counts == list(range(length + 1)))
-        mask = torch.arange(length) < torch.arange(length + 1)[:, None]
-        assert selection.count_valid(mask).tolist() == counts
-        q, k = torch.randn(2, length + 1, 2, length, 4)
-        chosen = selection(q, k, mask)
-        assert chosen.sum(-1).tolist() == [[n, n] for n in counts]
-        assert torch.equal(chosen[-1:], selection(q[-1:], k[-1:], None))
-    assert selection.selects_all(18 if rounding == "ceil" else 16)
-    assert not selection.selects_all(24 if rounding == "ceil" else 17)
+from depmm.models.fusion.dep_former.sparse_attention import SparseAttention, attend_selected
 
 
 @pytest.mark.parametrize("length", [10, 300])
@@ -95,20 +47,20 @@ def test_gathered_and_dense_attention_agree(max_selected):
     assert weight.grad[..., 11].abs().sum() > 0
 
 
-def test_long_sessions_share_one_key_sample_random_only_in_training():
-    selection = QuerySelection(sampling_factor=5)
-    length = 4 * EXACT_KEYS
-    mask = torch.ones(2, length, dtype=torch.bool)
-    mask[1, 100:] = False
-    selection.eval()
-    keys, valid = selection.sample_keys(mask)
-    assert valid.sum(1).tolist() == [35, 100]  # 5 ceil(ln 512), and all keys of the short session
-    assert keys[1, :100].tolist() == list(range(100))
-    assert torch.equal(keys, selection.sample_keys(mask)[0])
-    selection.train()
-    torch.manual_seed(1)
-    first = selection.sample_keys(mask)[0]
-    assert not torch.equal(first[0, :35], keys[0, :35])
-    torch.manual_seed(1)
-    assert torch.equal(first, selection.sample_keys(mask)[0])
-    assert first[0, :35].unique().numel() == 35
+def test_projections_equal_those_of_rearranged_parts():
+    """Bit-equal with their gradients to the parts of the projection, rearranged one by one."""
+    torch.manual_seed(0)
+    layer = SparseAttention(16, n_heads=2, head_dim=8, sampling_factor=5)
+    x = torch.randn(3, 7, 16, requires_grad=True)
+    parts = [
+        rearrange(part, "b l (h d) -> b h l d", h=2) for part in layer.project(x).chunk(3, dim=-1)
+    ]
+    results = []
+    for q, k, v in (layer.queries_keys_values(x), parts):
+        out = layer.join_heads(scaled_dot_product_attention(q, k, v))
+        results.append(
+            [q, k, v, out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])]
+        )
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    out = rearrange(scaled_dot_product_attention(*parts), "b h l d -> b l (h d)")
+    assert torch.equal(layer.out(out), results[0][3])
