@@ -9,19 +9,34 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_rel
 
+from depmm.files.writing import write_text
 from depmm.multiple_testing import holm
 from depmm.simulation.design_corpus import sample_design
 from experiments.results import interval, record
+from experiments.results_source import describe_source
 
 MODALITIES = ("audio", "face")
 UNIMODAL = {"voice alone": "audio", "face alone": "face"}
 SUM = "sum of unimodal logits"
+SOURCE = "source.json"
 BRANCHES = ("multimodal", "audio", "face", "cross")
 BOUNDS = {"multimodal": "both", "audio": "audio", "face": "face", "cross": "both"}
+LONG = ("long", "spread")  # designs of 512 steps
+N_SEEDS = 20  # of a finished study
+DIFFERENCE = "full less this"
+NEGATIVE_CONTROL = 0.01  # largest difference that the additive design should show
 MARGIN = 0.02  # of non-inferiority to dense attention, in AUROC
 INTERVAL = (
     "95 % t interval of the paired difference over corpora; p of the paired t test, adjusted over "
     "the rows of the table (Holm)"
+)
+NOTES = (
+    "Part: whether it helps or costs (adjusted p below .05).",
+    "Branches: AUROC of the logit of each branch; a branch with attention sharing reads the other "
+    "modality through the shared query selection.",
+    "Without voice, without face: this modality is missing in the test.",
+    "Shut off: the gate of this branch is 0 in the trained model.",
+    "Seconds: processor time of a training, one thread.",
 )
 
 
@@ -39,12 +54,15 @@ class Table:
         Seeds with at least one training.
     rows : list of dict
         Column -> value: first the Bayes classifier and the oracles, then the variants.
+    origin : dict
+        Commits, date, machine and versions of the trainings; empty if they are unknown.
     """
 
     design: str
     subjects: int
     seeds: list[int]
     rows: list[dict[str, Any]]
+    origin: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -53,18 +71,70 @@ class Table:
 
     def record(self) -> Path:
         """Write the results file."""
-        few = f"; {len(self.seeds)} of 20 corpora are finished" if len(self.seeds) < 20 else ""
         return record(
             self.name,
             self.rows,
             command=f"python experiments/ablations.py train OUT --designs {self.design} "
-            f"--subjects {self.subjects}",
+            f"--subjects {self.subjects}\npython experiments/ablations.py table OUT --record",
             seeds=self.seeds,
             interval=INTERVAL,
-            notes="Branches: AUROC of the logit of each branch. Without voice, without face: this "
-            "modality is missing in the test. Shut off: the gate of this branch is 0 in the "
-            f"trained model. Seconds: processor time of a training, one thread{few}.",
+            notes=" ".join([*NOTES, *_warnings(self)]),
+            origin=self.origin,
         )
+
+
+def record_summary(tables: list[Table], subjects: int) -> Path | None:
+    """Write the differences of all designs of 24 steps, one row per variant.
+
+    Parameters
+    ----------
+    tables : list of Table
+        Tables of all designs and numbers of subjects.
+    subjects : int
+        Number of training subjects.
+
+    Returns
+    -------
+    Path or None
+        The results file, or None without a difference.
+    """
+    used = [t for t in tables if t.subjects == subjects and t.design not in LONG]
+    rows: dict[str, dict[str, Any]] = {}
+    for table in used:
+        for row in table.rows:
+            if DIFFERENCE in row:
+                cells = rows.setdefault(row["variant"], {"variant": row["variant"]})
+                cells[table.design] = row[DIFFERENCE]
+    if not rows:
+        return None
+    corpora = ", ".join(f"{t.design} {len(t.seeds)}" for t in used)
+    return record(
+        f"ablations_{subjects}",
+        rows.values(),
+        command="\n".join(
+            f"python experiments/ablations.py {part}"
+            for part in (f"train OUT --subjects {subjects}", "table OUT --record")
+        ),
+        seeds=sorted({seed for table in used for seed in table.seeds}),
+        interval=INTERVAL,
+        notes=f"AUROC of the full model less that of the variant. Corpora: {corpora}.",
+        origin=used[0].origin,
+    )
+
+
+def _warnings(table: Table) -> list[str]:
+    """State what a reader must not conclude from a table."""
+    lines = []
+    if len(table.seeds) < N_SEEDS:
+        lines.append(f"Unfinished: {len(table.seeds)} of {N_SEEDS} corpora.")
+    if table.design == "additive":
+        sizes = [abs(row[DIFFERENCE]["value"]) for row in table.rows if DIFFERENCE in row]
+        if sizes and max(sizes) > NEGATIVE_CONTROL:
+            lines.append(
+                f"Differences of up to {max(sizes):.3f} where no part can help: differences of "
+                "this size in other designs are no evidence for a part."
+            )
+    return lines
 
 
 def read_results(out: Path) -> pd.DataFrame:
@@ -101,13 +171,48 @@ def read_results(out: Path) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(sums)], ignore_index=True)
 
 
-def make_tables(results: pd.DataFrame) -> list[Table]:
+def read_origin(out: Path) -> dict[str, Any]:
+    """Read the source of the trainings of a study.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+
+    Returns
+    -------
+    dict
+        Content of ``source.json``, which is written when a training starts.
+    """
+    origin: dict[str, Any] = json.loads((out / SOURCE).read_text(encoding="utf-8"))
+    return origin
+
+
+def write_origin(out: Path) -> None:
+    """Write the source of the trainings; a continued study adds its commit.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+    """
+    now = describe_source()
+    if (out / SOURCE).is_file():
+        earlier = read_origin(out)
+        now["commits"] = list(dict.fromkeys([*earlier["commits"], *now["commits"]]))
+        now["uncommitted_changes"] |= earlier["uncommitted_changes"]
+    write_text(out / SOURCE, json.dumps(now) + "\n")
+
+
+def make_tables(results: pd.DataFrame, origin: dict[str, Any] | None = None) -> list[Table]:
     """Make a table per design and number of subjects.
 
     Parameters
     ----------
     results : DataFrame
         From `read_results`.
+    origin : dict, optional
+        From `read_origin`.
 
     Returns
     -------
@@ -118,7 +223,7 @@ def make_tables(results: pd.DataFrame) -> list[Table]:
     for (design, n), group in results.groupby(["design", "subjects"]):
         corpora = group.drop_duplicates("seed")
         rows = [*_bound_rows(corpora), *_variant_rows(group)]
-        tables.append(Table(design, int(n), sorted(corpora["seed"].tolist()), rows))
+        tables.append(Table(design, int(n), sorted(corpora["seed"].tolist()), rows, origin or {}))
     return tables
 
 
@@ -152,8 +257,10 @@ def _variant_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
         if variant in tests:
             bounds = tests[variant].confidence_interval()
             difference = float((pairs[variant]["full"] - pairs[variant][variant]).mean())
-            row["full less this"] = interval(difference, bounds.low, bounds.high)
+            row[DIFFERENCE] = interval(difference, bounds.low, bounds.high)
             row["p"] = float(adjusted[variant])
+            significant = row["p"] < 0.05
+            row["part"] = ("helps" if difference > 0 else "costs") if significant else ""
         row |= _means(trained, "branches", dict(zip(BRANCHES, BRANCHES, strict=True)))
         row |= _means(trained, "without", {"audio": "without voice", "face": "without face"})
         row |= _means(trained, "shut_off", {b: f"{b} shut off" for b in BRANCHES})
@@ -162,7 +269,7 @@ def _variant_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
             row["MiB"] = float(trained["peak_mib"].mean())
         rows.append(row)
     dense = tests.get("dense attention")
-    if dense is not None and group["design"].iloc[0] in ("long", "spread"):
+    if dense is not None and group["design"].iloc[0] in LONG:
         low = dense.confidence_interval().low
         verdict = "yes" if low > -MARGIN else "no"
         rows[0][f"not inferior to dense attention (margin {MARGIN})"] = verdict

@@ -10,8 +10,8 @@ that an unfinished study is balanced. ``table`` prints the tables of ``ablation_
 writes them to ``experiments/results`` with ``--record``.
 
 The training is that of ``depmm train``: the same steps of the optimizer, on features in memory
-instead of a store. Of designs with 512 steps, fewer variants are trained for fewer epochs, and 100
-validation and 500 test subjects are used.
+instead of a store. Of designs with 512 steps, fewer variants are trained for fewer epochs in smaller
+batches, and 100 validation and 500 test subjects are used.
 """
 
 import argparse
@@ -40,12 +40,17 @@ from depmm.simulation.designs import DESIGNS
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
 from experiments.ablation_tables import (
+    LONG,
     MODALITIES,
+    N_SEEDS,
     SUM,
     UNIMODAL,
     make_tables,
+    read_origin,
     read_results,
+    record_summary,
     to_markdown,
+    write_origin,
 )
 
 FULL: dict[str, object] = {
@@ -77,9 +82,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "face alone": {},
 }
 TRAINING: dict[str, dict[str, object]] = {"branch losses": {"branch_loss_weight": 1.0}}
-LONG = ("long", "spread")  # 512 steps
 LONG_VARIANTS = ("full", "dense attention", "tokens of all positions", *UNIMODAL)
-LONG_EPOCHS, LONG_VALIDATION, LONG_TEST = 10, 100, 500
+LONG_EPOCHS, LONG_BATCH, LONG_VALIDATION, LONG_TEST = 10, 4, 100, 500
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def build_config(data: MemoryData, study: Study) -> Config:
             "model": {"encoders": encoders, "fusion": fusion},
             "training": {
                 "epochs": study.epochs,
-                "batch_size": 16,
+                "batch_size": LONG_BATCH if study.design in LONG else 16,
                 "learning_rate": 2.0e-3,
                 "warmup_epochs": 2.0,
                 "patience": 10,
@@ -308,6 +312,8 @@ def train_all(out: Path, studies: list[Study], jobs: int) -> None:
     """Carry out the trainings that are missing, each in a process of its own."""
     out.mkdir(parents=True, exist_ok=True)
     missing = [study for study in studies if not study.path(out).is_file()]
+    if missing:
+        write_origin(out)
     print(f"{len(studies) - len(missing)} of {len(studies)} trainings are done", flush=True)
     # a new process for each, so that its peak memory is that of the training
     context = get_context("forkserver")
@@ -327,7 +333,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--designs", default=",".join(DESIGNS))
     parser.add_argument("--subjects", default="150,1500")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=N_SEEDS)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write the results files")
@@ -337,11 +343,14 @@ def main() -> None:
         subjects = [int(n) for n in arguments.subjects.split(",")]
         studies = list_trainings(designs, subjects, arguments.seeds, arguments.epochs)
         train_all(arguments.out, studies, arguments.jobs)
-    tables = make_tables(read_results(arguments.out))
+    tables = make_tables(read_results(arguments.out), read_origin(arguments.out))
     for table in tables:
         print(to_markdown(table))
         if arguments.record:
             table.record()
+    if arguments.record:
+        for n in sorted({table.subjects for table in tables}):
+            record_summary(tables, n)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def simulate(
         typer.Option(
             metavar="NAME",
             help="write features in which a part of a model matters: additive, salience, "
-            "retrieval, suppression, congruence or long",
+            "retrieval, suppression, congruence, long or spread",
         ),
     ] = None,
 ) -> None:

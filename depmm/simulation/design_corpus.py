@@ -43,7 +43,7 @@ def sample_design(
         Features and logits of the sessions.
     """
     splits = np.repeat(["train", "validation", "test"], [subjects, N_VALIDATION, N_TEST])
-    rng = np.random.default_rng((seed, sorted(DESIGNS).index(design)))
+    rng = np.random.default_rng((seed, list(DESIGNS).index(design)))
     labels = rng.integers(0, 2, len(splits))
     return splits, labels, DESIGNS[design](np.where(labels == 1, 1.0, -1.0), rng)
 

@@ -20,7 +20,8 @@ SALIENT_STEPS, SALIENCE, CONTENT_INSIDE, CONTENT_OUTSIDE = 4, 3.0, 0.6, -0.12
 LONG_SALIENT_STEPS = 12
 N_CODES, CODE_CONTENT = 6, 0.8
 SUPPRESSION_STEPS, SUPPRESSION_SHIFTS, SUPPRESSION_CORRELATION = 6, (0.35, 0.175), 0.8
-CONGRUENCE = 0.6
+CONGRUENCE, SPREAD_CONGRUENCE = 0.6, 0.28
+LONG_STEPS, ATTENDING = 512, 7  # ceil(ln 512) queries of 512 attend with a sampling factor of 1
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,13 @@ def sample_suppression(z: Array, rng: np.random.Generator, n_steps: int = 24) ->
     return _scalar(a, f, logits, {"both_with_the_voice_set_to_0": 2 * sums[:, 1] * weights[1]})
 
 
-def sample_congruence(z: Array, rng: np.random.Generator, n_steps: int = 24) -> DesignSample:
+def sample_congruence(
+    z: Array, rng: np.random.Generator, n_steps: int = 24, shift: float = CONGRUENCE
+) -> DesignSample:
     """Sample voices and faces whose agreement within a step is the only evidence.
 
-    ``u = +-1`` is random at each step; the voice is ``.6 u`` and the face ``.6 u z``, plus noise.
+    ``u = +-1`` is random at each step; with a shift ``s``, the voice is ``s u`` and the face
+    ``s u z``, plus noise.
 
     Parameters
     ----------
@@ -222,6 +226,8 @@ def sample_congruence(z: Array, rng: np.random.Generator, n_steps: int = 24) -> 
         Source of randomness.
     n_steps : int, default 24
         Steps of a session, `L`.
+    shift : float, default 0.6
+        Shift of voice and face.
 
     Returns
     -------
@@ -229,14 +235,15 @@ def sample_congruence(z: Array, rng: np.random.Generator, n_steps: int = 24) -> 
         Sessions with one feature per modality.
     """
     u = rng.choice([-1.0, 1.0], (len(z), n_steps))
-    a = rng.standard_normal(u.shape) + CONGRUENCE * u
-    f = rng.standard_normal(u.shape) + CONGRUENCE * u * z[:, None]
+    a = rng.standard_normal(u.shape) + shift * u
+    f = rng.standard_normal(u.shape) + shift * u * z[:, None]
     zero = np.zeros(len(z))
     oracles = {
         "products_of_steps": (a * f).sum(axis=1),
+        "products_of_7_steps": (a * f)[:, :ATTENDING].sum(axis=1),
         "product_of_means": a.mean(axis=1) * f.mean(axis=1),
     }
-    logits = {"audio": zero, "face": zero, "both": congruence_logit(a, f, CONGRUENCE)}
+    logits = {"audio": zero, "face": zero, "both": congruence_logit(a, f, shift)}
     return _scalar(a, f, logits, oracles)
 
 
@@ -279,16 +286,39 @@ def sample_long(z: Array, rng: np.random.Generator) -> DesignSample:
     DesignSample
         Sessions with one feature per modality.
     """
-    return sample_salience(z, rng, 512)
+    return sample_salience(z, rng, LONG_STEPS)
 
 
+def sample_spread(z: Array, rng: np.random.Generator) -> DesignSample:
+    """Sample sessions of ``sample_congruence`` with 512 steps and a shift of .28.
+
+    All steps carry the same evidence, and those of the few queries that ProbSparse attention selects
+    carry little of it.
+
+    Parameters
+    ----------
+    z : ndarray, shape (N,)
+        -1 or 1.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    DesignSample
+        Sessions with one feature per modality.
+    """
+    return sample_congruence(z, rng, LONG_STEPS, SPREAD_CONGRUENCE)
+
+
+# the position of a design is part of the seed of its corpora: append new ones
 DESIGNS: dict[str, Callable[[Array, np.random.Generator], DesignSample]] = {
     "additive": sample_additive,
-    "salience": sample_salience,
-    "retrieval": sample_retrieval,
-    "suppression": sample_suppression,
     "congruence": sample_congruence,
     "long": sample_long,
+    "retrieval": sample_retrieval,
+    "salience": sample_salience,
+    "suppression": sample_suppression,
+    "spread": sample_spread,
 }
 
 

@@ -1,6 +1,7 @@
 """The study of the parts of DEP-Former on simulated designs."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from depmm.multiple_testing import holm
 from experiments import ablation_tables, ablations
 from experiments.ablation_tables import SUM, make_tables, read_results, to_markdown
 from experiments.ablations import MemoryData, Study, build_config, list_trainings, run
+from experiments.results import record
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +141,28 @@ def test_non_inferiority_is_stated_for_long_sessions(tmp_path, monkeypatch):
     table.record()
     assert recorded["name"] == "ablations_long_150"
     assert "3 of 20 corpora" in recorded["notes"]
+
+
+def test_the_summary_has_a_column_per_design(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation_tables, "record", partial(record, out=tmp_path))
+    results = pd.concat([fake_results(), fake_results("additive"), fake_results("long")])
+    tables = make_tables(results)
+    path = ablation_tables.record_summary(tables, 150)
+    rows = {row["variant"]: row for row in json.loads(path.read_text())["rows"]}
+    assert list(rows["dense attention"]) == ["variant", "additive", "congruence"]
+    assert rows["no sharing"]["congruence"]["value"] == pytest.approx(0.125)
+    # the negative control shows differences of .125
+    notes = json.loads(tables[0].record().read_text())["notes"]
+    assert "up to 0.125 where no part can help" in notes
+
+
+def test_a_continued_study_keeps_the_commits_of_its_trainings(tmp_path, monkeypatch):
+    for commit in ("a", "b", "b"):
+        source = {"commits": [commit], "uncommitted_changes": commit == "a"}
+        monkeypatch.setattr(ablation_tables, "describe_source", lambda source=source: source)
+        ablation_tables.write_origin(tmp_path)
+    origin = ablation_tables.read_origin(tmp_path)
+    assert origin == {"commits": ["a", "b"], "uncommitted_changes": True}
 
 
 def test_the_weights_of_the_best_epoch_are_restored():

@@ -26,6 +26,7 @@ EXPECTED = {
     "retrieval": (norm.cdf(0.5**0.5 * 2 * 0.8 * 2), 0.5, 0.705, 0.705),
     "suppression": (0.915, norm.cdf(0.5**0.5 * 0.7 * 6**0.5), 0.728, 0.855),
     "congruence": (0.975, 0.5, 0.5, 0.5),
+    "spread": (0.99, 0.5, 0.5, 0.5),
 }
 
 
@@ -35,7 +36,7 @@ def labels(n, seed):
 
 @pytest.mark.parametrize("design", EXPECTED)
 def test_the_bayes_classifiers_reach_the_stated_auroc(design):
-    z = labels(6000, 1)
+    z = labels(6000 if design != "spread" else 1000, 1)
     logits = DESIGNS[design](z, np.random.default_rng(2)).logits
     logits["sum"] = logits["audio"] + logits["face"]
     found = [roc_auc_score(z > 0, logits[name]) for name in ("both", "audio", "face", "sum")]
@@ -78,7 +79,11 @@ ORACLES = {
         norm.cdf(-(0.5**0.5) * 0.35 * 6**0.5),
     ),
     ("congruence", "products_of_steps"): (lambda s: (s.audio * s.face).sum(axis=(1, 2)), 0.975),
-    ("congruence", "product_of_means"): (lambda s: s.audio.sum((1, 2)) * s.face.sum((1, 2)), 0.635),
+    ("congruence", "products_of_7_steps"): (
+        lambda s: (s.audio * s.face)[:, :7].sum(axis=(1, 2)),
+        0.855,
+    ),
+    ("congruence", "product_of_means"): (lambda s: s.audio.sum((1, 2)) * s.face.sum((1, 2)), 0.64),
 }
 
 
