@@ -10,8 +10,8 @@ that an unfinished study is balanced. ``table`` prints the tables of ``ablation_
 writes them to ``experiments/results`` with ``--record``.
 
 The training is that of ``depmm train``: the same steps of the optimizer, on features in memory
-instead of a store. Of designs with 512 steps, fewer variants are trained for fewer epochs in smaller
-batches, and 100 validation and 500 test subjects are used.
+instead of a store. Of designs with 512 steps, fewer variants are trained, for fewer epochs in
+smaller batches, and 100 validation and 500 test subjects are used.
 """
 
 import argparse

@@ -292,8 +292,8 @@ def sample_long(z: Array, rng: np.random.Generator) -> DesignSample:
 def sample_spread(z: Array, rng: np.random.Generator) -> DesignSample:
     """Sample sessions of ``sample_congruence`` with 512 steps and a shift of .28.
 
-    All steps carry the same evidence, and those of the few queries that ProbSparse attention selects
-    carry little of it.
+    All steps carry the same evidence; the few queries that ProbSparse attention selects carry
+    little of it.
 
     Parameters
     ----------
