@@ -39,6 +39,7 @@ class Page:
 
     def __init__(self, results: Path = RESULTS) -> None:
         self.results = results
+        self.command = ""  # of the last table
         self.used: list[str] = []  # names of the tables, in the order of the page
         self.missing: list[str] = []  # names that `recorded` was asked for, without a results file
 
@@ -108,8 +109,9 @@ class Page:
         if name in self.used:
             return body
         self.used.append(name)
-        command = f"```\n{content['command'].strip()}\n```"
-        return f'{command}\n\n<a id="table-{name}"></a>\n\n{body}\n\n{describe(name, content)}'
+        same, self.command = content["command"] == self.command, content["command"]
+        command = "" if same else f"```\n{self.command.strip()}\n```\n\n"
+        return f'{command}<a id="table-{name}"></a>\n\n{body}\n\n{describe(name, content)}'
 
     def value(
         self,

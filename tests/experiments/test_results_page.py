@@ -96,6 +96,12 @@ def test_parts_of_a_table_share_one_source(page):
     assert "| config | AUROC | n |" in text
 
 
+def test_the_command_of_several_tables_is_shown_once(page):
+    record("more", [{"a": 1}], command="depmm train svm", out=page.results)
+    text = page.render("{{ table('systems') }}\n{{ table('more') }}\n{{ table('speed') }}")
+    assert re.findall("```\n(.+)\n```", text) == ["depmm train svm", "python speed.py"]
+
+
 def test_a_row_that_misses_its_aim_says_so(page):
     lines = page.render("{{ table('speed', digits={'ratio': 2}) }}").splitlines()
     assert "| work | ratio | aim | aim met |" in lines
