@@ -33,8 +33,9 @@ from experiments.run_results import describe_intervals, metric_cells
 
 COVARIATES = {"duration": "duration alone", "demographics": "gender and age alone"}
 PAIRED = (
-    "First minus second, on the same subjects. p by permutation of predictions within subjects, "
-    "adjusted (Holm) for the rows of this table."
+    "First minus second, on the same subjects. p: permutation of predictions within subjects, or a "
+    "t test over subjects and seeds if a row has several trainings; adjusted (Holm) for the rows "
+    "of this table."
 )
 
 
