@@ -108,6 +108,7 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
     if not rows:
         return None
     corpora = ", ".join(f"{t.design} {len(t.seeds)}" for t in used)
+    warnings = dict.fromkeys(line for table in used for line in _warnings(table))
     return record(
         f"ablations_{subjects}",
         rows.values(),
@@ -117,7 +118,9 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
         ),
         seeds=sorted({seed for table in used for seed in table.seeds}),
         interval=INTERVAL,
-        notes=f"AUROC of the full model less that of the variant. Corpora: {corpora}.",
+        notes=" ".join(
+            [f"AUROC of the full model less that of the variant. Corpora: {corpora}.", *warnings]
+        ),
         origin=used[0].origin,
     )
 

@@ -148,7 +148,9 @@ def test_the_summary_has_a_column_per_design(tmp_path, monkeypatch):
     results = pd.concat([fake_results(), fake_results("additive"), fake_results("long")])
     tables = make_tables(results)
     path = ablation_tables.record_summary(tables, 150)
-    rows = {row["variant"]: row for row in json.loads(path.read_text())["rows"]}
+    content = json.loads(path.read_text())
+    assert "3 of 20 corpora" in content["notes"]
+    rows = {row["variant"]: row for row in content["rows"]}
     assert list(rows["dense attention"]) == ["variant", "additive", "congruence"]
     assert rows["no sharing"]["congruence"]["value"] == pytest.approx(0.125)
     # the negative control shows differences of .125
