@@ -57,7 +57,6 @@ def write_faces(
         "face.time_s": np.arange(n_frames) / rate,
         "face.step_frames": np.array(steps, np.int64),
         "face.detected": detected,
-        "face.confidence": detected.astype(np.float32),
         "face.landmarks": eye_landmarks(n_frames),
         "face.blendshapes": blendshape_rows(n_frames),
         "face.pose": pose_matrices(np.zeros((n_frames, 3))),

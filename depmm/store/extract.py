@@ -27,9 +27,10 @@ from depmm.shards import Shard, find_shard
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
 from depmm.store.index import join_parts, update_tables
+from depmm.store.job_list import estimate_costs, file_size, list_jobs
 from depmm.store.launch import Launch
 from depmm.store.session_extraction import extract_session
-from depmm.store.session_job import SessionJob, estimate_costs, file_size, list_jobs
+from depmm.store.session_job import SessionJob
 from depmm.store.sessions import SessionStore
 from depmm.store.settings_file import record_settings
 from depmm.store.worker_pool import Crash, Hang, run_in_processes
@@ -206,6 +207,10 @@ def _extract(
     if workers is None:
         workers = local_cores()
     pending = _pending(store, jobs, max(1, workers))
+    if workers > 1:  # the longest sessions first, so that all workers end at about the same time
+        costs = estimate_costs(pending)
+        order = sorted(range(len(pending)), key=costs.__getitem__, reverse=True)
+        pending = [pending[index] for index in order]
     logger.debug("%d of %d sessions to extract, %d workers", len(pending), len(jobs), workers)
     if pending and store.is_local:
         store.make_folder()

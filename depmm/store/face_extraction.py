@@ -66,14 +66,14 @@ def _extract_file(
     crops = _FrameWriter(writer, settings.jpeg_quality)
     if job.steps[steps[0]]["face_aligned"]:
         for time_s, frame in frames:
-            crops.append(time_s, aligned_crop(frame), 1.0)
+            crops.append(time_s, aligned_crop(frame))
     else:
         assert job.landmarker is not None
         tracker = load_tracker(job.landmarker, settings.min_confidence)
         for time_s, frame in frames:
             face = tracker.track(time_s, frame)
             n_several += face.n_faces > 1
-            crops.append(time_s, face.crop if face.detected else None, face.confidence)
+            crops.append(time_s, face.crop)
             writer.append("face.landmarks", face.landmarks[None])
             writer.append("face.blendshapes", face.blendshapes[None])
             writer.append("face.pose", face.pose[None])
@@ -117,7 +117,7 @@ class _FrameWriter:
     times: list[float] = field(default_factory=list)
     n_faces: int = 0
 
-    def append(self, time_s: float, crop: np.ndarray | None, confidence: float) -> None:
+    def append(self, time_s: float, crop: np.ndarray | None) -> None:
         from depmm.media.video.face_alignment import encode_jpeg
 
         writer = self.writer
@@ -128,7 +128,6 @@ class _FrameWriter:
             self.n_faces += 1
         writer.append("face.time_s", np.array([time_s]))
         writer.append("face.detected", np.array([crop is not None]))
-        writer.append("face.confidence", np.array([confidence], np.float32))
         self.times.append(time_s)
 
 

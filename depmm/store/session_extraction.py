@@ -19,7 +19,6 @@ from depmm.store.session_job import SessionJob
 from depmm.store.session_reading import SessionReading
 from depmm.store.sessions import SessionStore
 from depmm.store.sound_extraction import extract_sound
-from depmm.store.streams import extract_streams
 from depmm.store.text_extraction import store_text
 from depmm.store.worker_pool import Progress
 
@@ -89,7 +88,11 @@ def _extract_parts(
         level, sound_ends_s = extract_sound(reading)
         n_frames_with_face, video_ends_s = extract_faces(reading)
         n_steps_with_text = store_text(job, writer)
-        streams = extract_streams(reading, np.fmax(sound_ends_s, video_ends_s))
+        streams = {}
+        if job.streams:  # readers of tables import pandas, which videos do not need
+            from depmm.store.streams import extract_streams
+
+            streams = extract_streams(reading, np.fmax(sound_ends_s, video_ends_s))
         has_media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
         stored = has_media or bool(streams)
         if stored:

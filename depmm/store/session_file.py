@@ -12,7 +12,6 @@ face.jpeg_offset     (T + 1,) int64    where each JPEG starts (equal: no face in
 face.time_s          (T,) float64      seconds in the recording
 face.step_frames     (L, 2) int64      first and end frame of each step (equal: no video)
 face.detected        (T,) bool         a face was detected with enough confidence
-face.confidence      (T,) float32      score of the detection, 1 for aligned recordings
 face.landmarks       (T, 478, 3)       float32, pixels of the frame; only if faces were tracked
 face.blendshapes     (T, 52)           float32, likewise
 face.pose            (T, 4, 4)         float32, likewise

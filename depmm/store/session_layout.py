@@ -22,7 +22,7 @@ _TENSORS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "face.time_s": ("float64", "frames", ()),
     "face.step_frames": ("int64", "steps", (2,)),
     "face.detected": ("bool", "frames", ()),
-    "face.confidence": ("float32", "frames", ()),
+    "face.confidence": ("float32", "frames", ()),  # in earlier stores; it is not read
     "face.landmarks": ("float32", "frames", (478, 3)),
     "face.blendshapes": ("float32", "frames", (52,)),
     "face.pose": ("float32", "frames", (4, 4)),

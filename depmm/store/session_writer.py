@@ -36,7 +36,8 @@ class SessionWriter:
     def __init__(self, folder: AbstractContextManager[Path]) -> None:
         self._temporary = folder
         self._files: dict[str, SpooledTemporaryFile[bytes]] = {}
-        self._row_types: dict[str, tuple[str, tuple[int, ...]]] = {}  # type and shape of a row
+        # type and shape of a row
+        self._row_types: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._rows: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -76,7 +77,7 @@ class SessionWriter:
             If the temporary file cannot be written.
         """
         rows = np.ascontiguousarray(rows)
-        row_type = (rows.dtype.name, rows.shape[1:])
+        row_type = (rows.dtype, rows.shape[1:])
         if name not in self._files:
             with writing(self._folder):
                 self._files[name] = SpooledTemporaryFile(  # noqa: SIM115 (closed in __exit__)
@@ -131,7 +132,7 @@ class SessionWriter:
             n_rows = mark.get(name, 0)
             dtype, shape = self._row_types[name]
             with writing(self._folder):
-                self._files[name].seek(n_rows * np.dtype(dtype).itemsize * math.prod(shape))
+                self._files[name].seek(n_rows * dtype.itemsize * math.prod(shape))
                 self._files[name].truncate()
             self._rows[name] = n_rows
             if n_rows == 0:
@@ -160,13 +161,13 @@ class SessionWriter:
         offset = 0
         # widest type first, like the library, so that every tensor is aligned
         order = sorted(
-            self._files, key=lambda name: (-np.dtype(self._row_types[name][0]).itemsize, name)
+            self._files, key=lambda name: (-self._row_types[name][0].itemsize, name)
         )
         for name in order:
             dtype, shape = self._row_types[name]
-            size = self._rows[name] * np.dtype(dtype).itemsize * math.prod(shape)
+            size = self._rows[name] * dtype.itemsize * math.prod(shape)
             tensors[name] = {
-                "dtype": _NAMES[dtype],
+                "dtype": _NAMES[dtype.name],
                 "shape": [self._rows[name], *shape],
                 "data_offsets": [offset, offset + size],
             }

@@ -1,5 +1,6 @@
 """Extract the sound of a session."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,7 +42,7 @@ def _extract_file(
 ) -> SoundMeter:
     """Store the sound of the steps of a file; return its levels."""
     from depmm.media.sound.audio import decode_audio
-    from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
+    from depmm.media.sound.voice_activity import FrameLevels, segments_of_levels
 
     job, writer = reading.job, reading.writer
     windows = job.windows(steps)
@@ -58,22 +59,28 @@ def _extract_file(
     settings, meter = job.settings.audio, SoundMeter()
     counted = _CountedBlocks(reading.watched(blocks))
     empty = []
+    begin, frame_levels = writer.rows("audio.waveform"), FrameLevels()
     for position, samples in _cut(iter(counted), start_s, windows):
-        step = steps[position]
-        if len(samples) == 0:
+        if samples is not None:
+            # samples of a 16-bit recording at 16 kHz are stored without a change
+            integers = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+            writer.append("audio.waveform", integers)
+            frame_levels.update(samples)
+            meter.update_samples(samples)
+            continue
+        step, end = steps[position], writer.rows("audio.waveform")
+        if begin == end:
             empty.append(step)
             continue
-        # samples of a 16-bit recording at 16 kHz are stored without a change
-        integers = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-        end = writer.append("audio.waveform", integers)
-        ranges[step] = end - len(samples), end
-        levels = frame_levels([samples])
-        meter.update(samples, levels)
-        duration_s = len(samples) / SAMPLE_RATE
+        ranges[step] = begin, end
+        levels = frame_levels.finish()
+        meter.update_levels(levels)
+        duration_s = (end - begin) / SAMPLE_RATE
         speech = segments_of_levels(levels, settings.silence_db, settings.min_silence_s, duration_s)
         speech = (speech + windows[position][0]).astype(np.float32).reshape(-1, 2)
         writer.append("audio.speech", speech)
         writer.append("audio.speech_step", np.full(len(speech), step, np.int32))
+        begin, frame_levels = end, FrameLevels()
     sound_s = counted.n_samples / SAMPLE_RATE
     sound_end_s = start_s + sound_s if sound_s else None
     part = "its step" if len(steps) == 1 else f"its {len(steps)} steps"
@@ -87,34 +94,60 @@ def _extract_file(
 
 
 class _CountedBlocks:
-    """Count the samples of blocks that pass."""
+    """Join blocks, which have some 20 ms in most formats, to a second, and count their samples."""
 
     def __init__(self, blocks: Iterator[np.ndarray]) -> None:
         self._blocks = blocks
         self.n_samples = 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        parts: list[np.ndarray] = []
+        n_joined = 0
         for block in self._blocks:
-            self.n_samples += len(block)
-            yield block
+            parts.append(block)
+            n_joined += len(block)
+            if n_joined >= SAMPLE_RATE:
+                self.n_samples += n_joined
+                yield np.concatenate(parts)
+                parts, n_joined = [], 0
+        if parts:
+            self.n_samples += n_joined
+            yield np.concatenate(parts)
 
 
 def _cut(
     blocks: Iterator[np.ndarray], start_s: float, windows: list[Window]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut windows out of sound that starts at ``start_s``; only open windows are in memory."""
+) -> Iterator[tuple[int, np.ndarray | None]]:
+    """Cut windows out of sound that starts at ``start_s``, one after the other in order of end.
+
+    Yields the position of a window with each of its parts, and then with None. The parts are
+    yielded when they are decoded; only those of overlapping windows that end later are kept.
+    """
     first = [round((start - start_s) * SAMPLE_RATE) for start, _ in windows]
     last = [np.inf if end == np.inf else round((end - start_s) * SAMPLE_RATE) for _, end in windows]
-    open_windows: dict[int, list[np.ndarray]] = {position: [] for position in range(len(windows))}
+    by_end = deque(sorted(range(len(windows)), key=last.__getitem__))
+    by_start = deque(sorted(range(len(windows)), key=first.__getitem__))
+    parts: dict[int, list[np.ndarray]] = {}  # of the windows that have begun
     offset = 0
     for block in blocks:
-        for position, parts in open_windows.items():
-            begin = max(first[position] - offset, 0)
-            stop = min(last[position] - offset, len(block))
+        end = offset + len(block)
+        while by_start and first[by_start[0]] < end:
+            parts[by_start.popleft()] = []
+        for position, own in parts.items():
+            begin, stop = max(first[position] - offset, 0), min(last[position] - offset, len(block))
             if begin < stop:
-                parts.append(block[int(begin) : int(stop)])
-        offset += len(block)
-        for position in [p for p in open_windows if last[p] <= offset]:
-            yield position, np.concatenate(open_windows.pop(position) or [np.zeros(0, np.float32)])
-    for position, parts in open_windows.items():  # the recording ended inside these windows
-        yield position, np.concatenate(parts or [np.zeros(0, np.float32)])
+                own.append(block[int(begin) : int(stop)])
+        offset = end
+        while by_end and by_end[0] in parts:
+            position = by_end[0]
+            for part in parts[position]:
+                yield position, part
+            parts[position].clear()
+            if last[position] > offset:
+                break
+            del parts[by_end.popleft()]
+            yield position, None
+    for position in by_end:  # the recording ended inside these windows, or before them
+        for part in parts.get(position, []):
+            yield position, part
+        yield position, None

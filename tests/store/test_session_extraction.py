@@ -199,7 +199,7 @@ def test_several_faces_in_a_frame_are_a_warning(subjects, tmp_path, monkeypatch,
     class Tracker:
         def track(self, time_s, frame):
             crop = np.zeros((224, 224, 3), np.uint8)
-            return FaceFrame(time_s, True, 0.9, crop, n_faces=n_faces)
+            return FaceFrame(time_s, True, crop, n_faces=n_faces)
 
     monkeypatch.setattr("depmm.store.face_extraction.load_tracker", lambda *_: Tracker())
     monkeypatch.setattr("depmm.store.session_extraction.load_tracker", lambda *_: Tracker())

@@ -71,9 +71,29 @@ class SoundMeter:
         """
         if not len(samples):
             return
+        self.update_samples(samples)
+        self.update_levels(levels)
+
+    def update_samples(self, samples: np.ndarray) -> None:
+        """Count the samples of a block of a part; its levels follow at the end of the part.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (T,)
+            At least one sample in [-1, 1] at 16 kHz.
+        """
         self._n_samples += len(samples)
         if samples.max() >= FULL_SCALE or samples.min() <= -FULL_SCALE:
             self._n_clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
+
+    def update_levels(self, levels: np.ndarray) -> None:
+        """Add the levels of a part whose samples were counted.
+
+        Parameters
+        ----------
+        levels : ndarray, shape (F,)
+            The :func:`~depmm.media.sound.voice_activity.frame_levels` of the whole part.
+        """
         self._n_silent += _frames_in_stretches(levels < DIGITAL_SILENCE_DB)
         self._levels.append(levels.astype(np.float32))
 

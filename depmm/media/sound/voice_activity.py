@@ -5,6 +5,7 @@ not depend on the gain of the microphone.
 """
 
 import math
+from array import array
 from collections.abc import Iterable
 
 import numpy as np
@@ -31,22 +32,48 @@ def frame_levels(blocks: Iterable[np.ndarray]) -> np.ndarray:
         dB re full scale (a full-scale square wave has 0 dB); one frame for anything shorter than a
         frame, none for no samples.
     """
-    grains: list[np.ndarray] = []
-    rest = np.zeros(0, np.float64)
+    meter = FrameLevels()
     for block in blocks:
-        rest = np.concatenate([rest, block.astype(np.float64)])
-        whole = len(rest) // GRAIN * GRAIN
-        grains.append((rest[:whole].reshape(-1, GRAIN) ** 2).mean(axis=1))
-        rest = rest[whole:]
-    if len(rest):
-        grains.append(np.array([(rest**2).mean()]))
-    energy = np.concatenate(grains) if grains else rest
-    width, hop = round(FRAME_S * SAMPLE_RATE / GRAIN), round(HOP_S * SAMPLE_RATE / GRAIN)
-    if len(energy) > width:
-        energy = np.lib.stride_tricks.sliding_window_view(energy, width)[::hop].mean(axis=1)
-    elif len(energy):
-        energy = energy.mean(keepdims=True)
-    return 10 * np.log10(np.maximum(energy, 1e-12))
+        meter.update(block)
+    return meter.finish()
+
+
+class FrameLevels:
+    """Compute :func:`frame_levels` of a sound that is given block by block."""
+
+    def __init__(self) -> None:
+        self._grains = array("d")  # mean squares
+        self._rest = np.zeros(0, np.float64)
+
+    def update(self, block: np.ndarray) -> None:
+        """Add samples that follow those of the previous call.
+
+        Parameters
+        ----------
+        block : ndarray, shape (T,)
+            Samples at 16 kHz.
+        """
+        samples = np.concatenate([self._rest, block.astype(np.float64)])
+        whole = len(samples) // GRAIN * GRAIN
+        self._grains.frombytes((samples[:whole].reshape(-1, GRAIN) ** 2).mean(axis=1).tobytes())
+        self._rest = samples[whole:]
+
+    def finish(self) -> np.ndarray:
+        """Compute the levels of all samples.
+
+        Returns
+        -------
+        ndarray of float64, shape (F,)
+            As for :func:`frame_levels`.
+        """
+        rest = [(self._rest**2).mean()] if len(self._rest) else []
+        energy = np.concatenate([np.frombuffer(self._grains), rest])
+        width, hop = round(FRAME_S * SAMPLE_RATE / GRAIN), round(HOP_S * SAMPLE_RATE / GRAIN)
+        if len(energy) > width:
+            energy = np.lib.stride_tricks.sliding_window_view(energy, width)[::hop].mean(axis=1)
+        elif len(energy):
+            energy = energy.mean(keepdims=True)
+        return 10 * np.log10(np.maximum(energy, 1e-12))
 
 
 def segments_of_levels(

@@ -12,9 +12,9 @@ from depmm.config import CROP_SIZE
 # corners. An adult face then extends from about y = 30 (hairline) to 202 (chin), x = 44 to 180.
 TEMPLATE = np.array([[82.0, 82.0], [142.0, 82.0], [112.0, 151.0]])
 TEMPLATE_LANDMARKS = ((33, 133), (362, 263), (61, 291))
-TEMPLATE_WEIGHTS = np.array(
-    [2.0, 2.0, 1.0]
-)  # the eyes have more weight because the mouth moves with speech
+# the eyes have more weight because the mouth moves with speech
+TEMPLATE_WEIGHTS = np.array([2.0, 2.0, 1.0])
+_TARGET = [complex(x, y) for x, y in TEMPLATE.tolist()]
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
@@ -81,14 +81,24 @@ def _fit_similarity(landmarks: np.ndarray) -> tuple[complex, complex]:
 
     ``cv2.estimateAffinePartial2D`` has no weights, and could reject one of the points.
     """
-    centres = np.array([landmarks[list(ids), :2].mean(axis=0) for ids in TEMPLATE_LANDMARKS])
-    source, target = centres @ [1, 1j], TEMPLATE @ [1, 1j]
-    source_mean, target_mean = (np.average(z, weights=TEMPLATE_WEIGHTS) for z in (source, target))
-    deviation = source - source_mean
-    rotation = np.sum(TEMPLATE_WEIGHTS * deviation.conj() * (target - target_mean)) / np.sum(
-        TEMPLATE_WEIGHTS * np.abs(deviation) ** 2
+    # complex numbers of Python: this is done for every frame, and calls of numpy on three numbers
+    # take three times as long
+    source = [
+        complex(*((landmarks[first, :2] + landmarks[second, :2]) / 2).tolist())
+        for first, second in TEMPLATE_LANDMARKS
+    ]
+    weights = TEMPLATE_WEIGHTS.tolist()
+    source_mean, target_mean = (
+        sum(w * z for w, z in zip(weights, points, strict=True)) / sum(weights)
+        for points in (source, _TARGET)
     )
-    return complex(rotation), complex(target_mean - rotation * source_mean)
+    product, square = 0j, 0.0
+    for weight, point, target in zip(weights, source, _TARGET, strict=True):
+        deviation = point - source_mean
+        product += weight * deviation.conjugate() * (target - target_mean)
+        square += weight * abs(deviation) ** 2
+    rotation = product / square
+    return rotation, target_mean - rotation * source_mean
 
 
 def aligned_crop(frame: np.ndarray) -> np.ndarray:

@@ -4,6 +4,9 @@ Every frame is processed independently (MediaPipe's IMAGE mode). The VIDEO mode 
 a face from frame to frame, so that results would depend on the sampling rate, on the first frame of
 a window and on the recording processed before. At the few frames per second that are sampled, the
 VIDEO mode has no benefit.
+
+The landmarker detects faces itself and does not return the score of the detection. A detector
+beside it would return the score, but takes a sixth of the time of the landmarker again.
 """
 
 import os
@@ -12,10 +15,12 @@ import sys
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -32,6 +37,7 @@ MAX_FACES = 4  # per frame; the largest is the subject, faces in the background 
 MIN_FACE_SHARE = 0.8  # share of sampled frames with a face; the others are not used
 MAX_SEVERAL_SHARE = 0.1  # of the frames with a face: a second face may be a wrong detection
 
+_COORDINATES = attrgetter("x", "y", "z")
 _LOG_LINE = re.compile(r"[IW]\d{4} |INFO: |WARNING: Logging before InitGoogle|\s*$")
 
 
@@ -44,10 +50,8 @@ class FaceFrame:
     time_s : float
         Seconds on the clock of the recording.
     detected : bool
-        Whether a face was detected with at least the required confidence.
-    confidence : float
-        In [0, 1], MediaPipe's score of the *detection box*. The landmark model does not return a
-        score, so the value does not measure the accuracy of the landmarks.
+        Whether a face was detected with at least the required confidence. MediaPipe's landmarker
+        does not return the confidence.
     crop : ndarray of uint8, shape (224, 224, 3), or None
         RGB, see :func:`depmm.media.video.face_alignment.align_face`.
     landmarks : ndarray of float32, shape (478, 3)
@@ -65,7 +69,6 @@ class FaceFrame:
 
     time_s: float
     detected: bool = False
-    confidence: float = 0.0
     crop: np.ndarray | None = None
     landmarks: np.ndarray = field(default_factory=partial(np.zeros, (N_LANDMARKS, 3), np.float32))
     blendshapes: np.ndarray = field(default_factory=partial(np.zeros, N_BLENDSHAPES, np.float32))
@@ -94,17 +97,13 @@ class FaceTracker:
     """
 
     def __init__(self, landmarker: Path, min_confidence: float) -> None:
-        try:
-            detector = zipfile.ZipFile(landmarker).read("face_detector.tflite")
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        if not zipfile.is_zipfile(landmarker):
             raise MediaError(
-                landmarker,
-                f"not a face_landmarker.task bundle ({error}).",
-                f"Get {LANDMARKER_URL}",
-            ) from error
+                landmarker, "not a face_landmarker.task bundle.", f"Get {LANDMARKER_URL}"
+            )
         try:
             with suppress_mediapipe_log():
-                self._open(landmarker, detector, min_confidence)
+                self._open(landmarker, min_confidence)
         except (ImportError, OSError) as error:
             raise MediaError(
                 landmarker,
@@ -117,7 +116,7 @@ class FaceTracker:
                 landmarker, f"MediaPipe cannot load the model ({error}).", f"Get {LANDMARKER_URL}"
             ) from error
 
-    def _open(self, landmarker: Path, detector: bytes, min_confidence: float) -> None:
+    def _open(self, landmarker: Path, min_confidence: float) -> None:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
@@ -133,19 +132,11 @@ class FaceTracker:
                 output_facial_transformation_matrixes=True,
             )
         )
-        # the same detector as in the landmarker, which does not return its score
-        self._detector = vision.FaceDetector.create_from_options(
-            vision.FaceDetectorOptions(
-                base_options=BaseOptions(model_asset_buffer=detector),
-                running_mode=vision.RunningMode.IMAGE,
-                min_detection_confidence=min_confidence,
-            )
-        )
         # the first call prints warnings, which are suppressed here
-        self._detector.detect(self._image(np.zeros((64, 64, 3), np.uint8)))
+        self._landmarker.detect(self._image(np.zeros((64, 64, 3), np.uint8)))
         self._found_face = False
         # at the end of the interpreter, MediaPipe's own destructor fails
-        self._finalizer = weakref.finalize(self, _close, self._landmarker, self._detector)
+        self._finalizer = weakref.finalize(self, _close, self._landmarker)
 
     def __enter__(self) -> Self:
         return self
@@ -184,19 +175,11 @@ class FaceTracker:
         if not result.face_landmarks:
             return FaceFrame(time_s)
         self._found_face = True
-        height, width = frame.shape[:2]
-        faces = [
-            np.array([(p.x * width, p.y * height, p.z * width) for p in face], np.float32)
-            for face in result.face_landmarks
-        ]
+        faces = [_pixels(face, frame) for face in result.face_landmarks]
         largest = int(np.argmax([np.prod(np.ptp(face[:, :2], axis=0)) for face in faces]))
-        confidence = self._confidence(image, faces[largest])
-        if confidence == 0.0:
-            return FaceFrame(time_s)
         return FaceFrame(
             time_s,
             detected=True,
-            confidence=confidence,
             crop=align_face(frame, faces[largest]),
             landmarks=faces[largest],
             blendshapes=np.array([b.score for b in result.face_blendshapes[largest]], np.float32),
@@ -210,15 +193,13 @@ class FaceTracker:
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame)
         )
 
-    def _confidence(self, image: Any, landmarks: np.ndarray) -> float:
-        """Return the best score of a detection box around the centre of the landmarks, or 0."""
-        x, y = landmarks[:, :2].mean(axis=0)
-        scores = [0.0]
-        for detection in self._detector.detect(image).detections:
-            box = detection.bounding_box
-            if 0 <= x - box.origin_x <= box.width and 0 <= y - box.origin_y <= box.height:
-                scores.append(detection.categories[0].score)
-        return float(max(scores))
+
+def _pixels(face: Sequence[Any], frame: np.ndarray) -> np.ndarray:
+    """Convert MediaPipe's landmarks, shares of width and height, to pixels."""
+    height, width = frame.shape[:2]
+    shares = np.fromiter(chain.from_iterable(map(_COORDINATES, face)), float, 3 * len(face))
+    pixels: np.ndarray = (shares.reshape(-1, 3) * (width, height, width)).astype(np.float32)
+    return pixels
 
 
 def _memory_file() -> IO[bytes]:
@@ -227,14 +208,13 @@ def _memory_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _close(*graphs: Any) -> None:
+def _close(graph: Any) -> None:
     with suppress_mediapipe_log():
-        for graph in graphs:
-            try:
-                graph.close()
-            except RuntimeError:  # at the end of the interpreter, MediaPipe's thread has ended
-                graph._lib.close()  # makes close() do nothing, which __del__ calls again
-                graph.close()
+        try:
+            graph.close()
+        except RuntimeError:  # at the end of the interpreter, MediaPipe's thread has ended
+            graph._lib.close()  # makes close() do nothing, which __del__ calls again
+            graph.close()
 
 
 @contextmanager

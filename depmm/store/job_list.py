@@ -1,0 +1,137 @@
+"""List the sessions of a manifest as jobs, and estimate how long each takes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from depmm.config import TRACKS
+from depmm.corpora.corpus_facts import CorpusFacts
+from depmm.corpora.manifest import Manifest
+from depmm.schemas.manifest import SESSION_KEY
+from depmm.store.failures import SessionKey
+from depmm.store.session_job import SessionJob
+from depmm.store.sessions import SessionStore
+
+# time for a second of video relative to a second of sound, measured on GRID (360 x 288 pixels, 25
+# frames per second, of which 5 are stored): 0.064 s and, aligned, 0.011 s against 0.007 s
+TRACKED_COST, ALIGNED_COST = 9.0, 1.5
+
+
+def list_jobs(
+    manifest: Manifest,
+    root: Path,
+    store: SessionStore,
+    landmarker: Path | None,
+    allow_pickle: bool,
+) -> list[SessionJob]:
+    """List the sessions of a manifest.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Sessions and steps; paths relative to ``root``.
+    root : Path
+        Folder of the recordings.
+    store : SessionStore
+        Where they are stored.
+    landmarker : Path, optional
+        MediaPipe face model.
+    allow_pickle : bool
+        Whether pickled ``.npy`` features are read, which runs code from the file.
+
+    Returns
+    -------
+    list of SessionJob
+        One job per session, sorted by key.
+    """
+    step_columns = [
+        "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
+        "text",
+    ]  # fmt: skip
+    step_columns += [name for name in ("previous_end_s",) if name in manifest.steps]
+    streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
+    sizes: dict[str | None, int | None] = {None: None}
+    jobs = []
+    for key, steps in _records(manifest.steps, step_columns).items():
+        if manifest.facts.get(key[0], CorpusFacts()).text_speaker == "unknown":
+            steps = [step | {"text": None} for step in steps]
+        streams = streams_of.get(key, [])
+        paths = [step[modality] for step in steps for modality in TRACKS]
+        paths += [stream["path"] for stream in streams]
+        for path in paths:
+            if path not in sizes:
+                sizes[path] = file_size(root / path)
+        # if a recording is replaced, or a time or text changes, the session is extracted again
+        content = [steps, streams, [sizes[path] for path in paths]]
+        text = json.dumps(content, sort_keys=True, default=str)
+        source_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+        jobs.append(
+            SessionJob(
+                key, steps, streams, root, store.url, store.settings, source_hash, landmarker,
+                allow_pickle, sum(max(0, sizes[path] or 0) for path in set(paths)),
+            )
+        )  # fmt: skip
+    return jobs
+
+
+def estimate_costs(jobs: Sequence[SessionJob]) -> list[float]:
+    """Estimate how long the extraction of each session takes.
+
+    Parameters
+    ----------
+    jobs : sequence of SessionJob
+        All sessions of a manifest.
+
+    Returns
+    -------
+    list of float
+        Seconds of sound plus ``TRACKED_COST`` or ``ALIGNED_COST`` times the seconds of video. If
+        the manifest does not have the end of every step with a recording, the bytes of the files,
+        for all sessions.
+    """
+    recorded = [step for job in jobs for step in job.steps if step["audio"] or step["face"]]
+    if not recorded or any(step["end_s"] is None for step in recorded):
+        return [float(job.n_bytes) for job in jobs]
+    return [sum(map(_estimate_cost, job.steps)) for job in jobs]
+
+
+def _estimate_cost(step: dict[str, Any]) -> float:
+    factor = float(step["audio"] is not None)
+    if step["face"] is not None:
+        factor += ALIGNED_COST if step["face_aligned"] else TRACKED_COST
+    return factor * float(step["end_s"] - step["start_s"]) if factor else 0.0
+
+
+def file_size(file: Path) -> int:
+    """Measure a file.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    int
+        Bytes; -1 for a file that cannot be read, or that is no file.
+    """
+    try:
+        return file.stat().st_size if file.is_file() else -1
+    except (OSError, ValueError):  # for example, its name is too long
+        return -1
+
+
+def _records(table: pd.DataFrame, columns: list[str]) -> dict[SessionKey, list[dict[str, Any]]]:
+    """Convert the rows of each session to dictionaries, with None for missing values."""
+    table = table.sort_values([*SESSION_KEY, "step"], kind="stable")
+    values = table[columns].astype(object)
+    rows = values.where(values.notna(), None).to_dict("records")
+    keys = zip(*(table[name].astype(str) for name in SESSION_KEY), strict=True)
+    records: dict[SessionKey, list[dict[str, Any]]] = {}
+    for key, row in zip(keys, rows, strict=True):
+        records.setdefault(key, []).append(row)  # type: ignore[arg-type]
+    return records

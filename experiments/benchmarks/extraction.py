@@ -1,0 +1,334 @@
+"""Time the extraction of faces, of a long interview, and with two worker processes.
+
+    python experiments/benchmarks/extraction.py faces VIDEOS [--record]
+    python experiments/benchmarks/extraction.py interview VIDEOS [--minutes 5 22] [--record]
+    python experiments/benchmarks/extraction.py workers VIDEOS [--record]
+
+VIDEOS is a folder with recordings of faces, for example RAVDESS for ``faces`` and GRID for the
+others. ``faces`` compares the face tracker (largest face, landmarks, aligned crop) with MediaPipe's
+landmarker alone, on the same frames of 853 x 480 pixels and one core, in turns of 20 frames.
+``interview`` joins the clips to recordings of 5 and 22 minutes, extracts each with ``depmm
+extract`` on one core, and compares their peak memory; its reference is decoding the same recording
+and MediaPipe's landmarker alone. ``workers`` extracts every frame of all clips with one and with
+two workers, in turns. The time of ``depmm extract`` is that of the whole command.
+
+On a computer that does other work, compare seconds of processor time.
+"""
+
+import argparse
+import itertools
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+
+from depmm.config import SAMPLE_RATE, FaceExtraction
+from depmm.corpora.manifest import build_manifest, write_manifest
+from depmm.media.sound.audio import decode_audio
+from depmm.media.video.face_landmarker import find_landmarker
+from depmm.media.video.faces import MAX_FACES, FaceTracker, suppress_mediapipe_log
+from depmm.media.video.video import decode_frames, read_frames
+
+WIDTH, HEIGHT = 853, 480
+N_FRAMES, TURN = 240, 20
+REFERENCE_S = 60.0
+VIDEO_RATE = 25
+AIMS = {"faces": 0.88, "interview": 20.0, "workers": 1.8}
+Timing = tuple[float, float]  # seconds, and seconds of processor time
+
+
+def main() -> None:
+    """Print the table of one comparison."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("work", choices=list(AIMS))
+    parser.add_argument("recordings", type=Path, help="folder with videos of faces")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[5.0, 22.0])
+    parser.add_argument("--rounds", type=int, default=2, help="of workers")
+    parser.add_argument("--record", action="store_true", help="write the results file")
+    arguments = parser.parse_args()
+    videos = sorted(p for p in arguments.recordings.rglob("*") if p.suffix in (".mp4", ".mpg"))
+    if not videos:
+        parser.error(f"{arguments.recordings}: no .mp4 or .mpg file")
+    if arguments.work == "faces":
+        rows = compare_faces(videos)
+    elif arguments.work == "interview":
+        rows = measure_interviews(videos, arguments.minutes)
+    else:
+        rows = compare_workers(videos, arguments.rounds)
+    print(pd.DataFrame(rows).to_string(index=False))
+    if arguments.record:
+        from experiments.results import record
+
+        command = f"python experiments/benchmarks/extraction.py {arguments.work} VIDEOS --record"
+        record(f"extraction_{arguments.work}", rows, command=command, notes=__doc__)
+
+
+def compare_faces(videos: list[Path]) -> list[dict[str, Any]]:
+    """Compare the tracker with the landmarker alone, on one core."""
+    use_one_core()
+    frames = list(itertools.islice(itertools.cycle(sample_faces(videos)), N_FRAMES))
+    landmarker = open_landmarker()
+    turns: dict[str, list[Timing]] = {"landmarker": [], "tracker": []}
+    with FaceTracker(find_landmarker(), FaceExtraction().min_confidence) as tracker:
+        tracker.track(0.0, frames[0])
+        for first in range(0, len(frames), TURN):
+            part = frames[first : first + TURN]
+            turns["landmarker"].append(
+                timed(lambda: [landmarker.detect(mediapipe_image(frame)) for frame in part])
+            )
+            turns["tracker"].append(timed(lambda: [tracker.track(0.0, frame) for frame in part]))
+    landmarker.close()
+    rows = []
+    for name, clock in (("wall clock", 0), ("processor time", 1)):
+        own, reference = ([turn[clock] for turn in turns[key]] for key in ("tracker", "landmarker"))
+        ratios = [b / a for a, b in zip(own, reference, strict=True)]
+        rows.append(
+            {
+                "clock": name,
+                "tracker, frames/s": round(TURN / statistics.median(own), 1),
+                "landmarker alone, frames/s": round(TURN / statistics.median(reference), 1),
+                "ratio": spread(ratios),
+                "aim": AIMS["faces"],
+            }
+        )
+    return rows
+
+
+def measure_interviews(videos: list[Path], minutes: list[float]) -> list[dict[str, Any]]:
+    """Extract interviews of several lengths on one core."""
+    use_one_core()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = join_clips(videos, folder / "clips.mp4")
+        for length in minutes:
+            recording = write_interview(clips, folder / f"{length:g}.mp4", length)
+            write_one_session(recording, folder / f"manifest-{length:g}")
+            reference = reference_speed(recording)
+            timing, memory = extract(
+                folder / f"manifest-{length:g}", folder, folder / f"store-{length:g}", 1
+            )
+            rows.append(
+                {
+                    "minutes": length,
+                    "seconds": round(timing[0], 1),
+                    "processor seconds": round(timing[1], 1),
+                    "times real time": round(60 * length / timing[0], 1),
+                    "by processor time": round(60 * length / timing[1], 1),
+                    "aim": AIMS["interview"],
+                    "decoder and landmarker alone": round(reference[0], 1),
+                    "of it by processor time": round(reference[1], 1),
+                    "peak memory, MiB": round(memory),
+                }
+            )
+            print(rows[-1], flush=True)
+    return rows
+
+
+def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
+    """Extract every frame of all clips with one and with two workers, in turns."""
+    turns: dict[int, list[Timing]] = {1: [], 2: []}
+    memory = {1: 0.0, 2: 0.0}
+    root = Path(os.path.commonpath([video.parent for video in videos]))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sessions(videos, root, folder / "manifest")
+        for turn in range(rounds):
+            for workers in (1, 2):
+                store = folder / f"store-{turn}-{workers}"
+                rate = f"face.frames_per_second={VIDEO_RATE}"
+                timing, peak = extract(folder / "manifest", root, store, workers, rate)
+                turns[workers].append(timing)
+                memory[workers] = max(memory[workers], peak)
+                print(f"{workers}: {timing[0]:.1f} s, {timing[1]:.1f} s of processor time, ")
+    ratios = [one[0] / two[0] for one, two in zip(turns[1], turns[2], strict=True)]
+    # what two processes would need if only the processor time counted
+    return [
+        {
+            "clips": len(videos),
+            "one worker, s": round(statistics.median(turn[0] for turn in turns[1]), 1),
+            "processor s": round(statistics.median(turn[1] for turn in turns[1]), 1),
+            "two workers, s": round(statistics.median(turn[0] for turn in turns[2]), 1),
+            "processor s of both": round(statistics.median(turn[1] for turn in turns[2]), 1),
+            "ratio": spread(ratios),
+            "aim": AIMS["workers"],
+            "peak memory of a process, MiB": round(max(memory.values())),
+        }
+    ]
+
+
+def use_one_core() -> None:
+    """Let this process and its children use one core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cv2.setNumThreads(1)
+
+
+def timed(function: Callable[[], object]) -> Timing:
+    """Time a call."""
+    start, start_cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - start, time.process_time() - start_cpu
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return the median and the range."""
+    return {
+        "value": round(statistics.median(values), 3),
+        "low": round(min(values), 3),
+        "high": round(max(values), 3),
+    }
+
+
+def sample_faces(videos: list[Path]) -> Iterator[np.ndarray]:
+    """Sample five frames per second of all videos, at 853 x 480 pixels."""
+    for video in videos:
+        for _, frame in decode_frames(video, FaceExtraction().frames_per_second):
+            yield cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def open_landmarker() -> Any:
+    """Open MediaPipe's landmarker with all outputs that are stored."""
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    confidence = FaceExtraction().min_confidence
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(find_landmarker())),
+        num_faces=MAX_FACES,
+        min_face_detection_confidence=confidence,
+        min_face_presence_confidence=confidence,
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
+    with suppress_mediapipe_log():
+        landmarker = vision.FaceLandmarker.create_from_options(options)
+        landmarker.detect(mediapipe_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
+    return landmarker
+
+
+def mediapipe_image(frame: np.ndarray) -> Any:
+    """Copy a frame into an image of MediaPipe."""
+    import mediapipe
+
+    return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
+
+
+def reference_speed(recording: Path) -> Timing:
+    """Decode the start of a recording and run the landmarker alone; return times real time."""
+    landmarker = open_landmarker()
+    rate = FaceExtraction().frames_per_second
+
+    def work() -> None:
+        for _ in decode_audio(recording, 0.0, REFERENCE_S):
+            pass
+        for _, frame in read_frames(recording, rate, [(0.0, REFERENCE_S)]):
+            landmarker.detect(mediapipe_image(frame.to_rgb()))
+
+    seconds, cpu_seconds = timed(work)
+    landmarker.close()
+    return REFERENCE_S / seconds, REFERENCE_S / cpu_seconds
+
+
+def join_clips(videos: list[Path], path: Path) -> Path:
+    """Join the pictures of clips to one H.264 video of 360 x 288 pixels."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=VIDEO_RATE, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = 360, 288, "yuv420p"
+        stream.codec_context.max_b_frames = 0  # a copy of the packets then begins at time 0
+        count = itertools.count()
+        for video in videos:
+            with av.open(str(video)) as clip:
+                for frame in clip.decode(video=0):
+                    picture = frame.reformat(360, 288, "yuv420p")
+                    picture.pts, picture.time_base = next(count), Fraction(1, VIDEO_RATE)
+                    picture.pict_type = 0
+                    container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_interview(clips: Path, path: Path, minutes: float) -> Path:
+    """Repeat the packets of the joined clips, with noise that grows and fades as sound."""
+    n_frames = round(60 * minutes * VIDEO_RATE)
+    rng = np.random.default_rng(0)
+    with av.open(str(clips)) as source, av.open(str(path), "w") as target:
+        template = source.streams.video[0]
+        video = target.add_stream_from_template(template)
+        sound = target.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        tick = round(1 / (VIDEO_RATE * template.time_base))
+        written = 0
+        while written < n_frames:
+            offset = written * tick
+            source.seek(0)
+            for packet in source.demux(template):
+                if packet.size == 0 or written >= n_frames:
+                    continue
+                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                packet.stream = video
+                target.mux(packet)
+                if written % VIDEO_RATE == 0:
+                    target.mux(sound.encode(sound_of_second(rng, written // VIDEO_RATE)))
+                written += 1
+        target.mux(sound.encode(None))
+    return path
+
+
+def sound_of_second(rng: np.random.Generator, second: int) -> Any:
+    """Make a second of noise that is loud in four of five seconds."""
+    level = 0.1 if second % 5 else 0.0005
+    noise = (level * rng.standard_normal((1, SAMPLE_RATE))).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+    frame.rate, frame.pts = SAMPLE_RATE, second * SAMPLE_RATE
+    return frame
+
+
+def write_one_session(recording: Path, folder: Path) -> None:
+    """Write the manifest of one recording that is one step."""
+    write_sessions([recording], recording.parent, folder)
+
+
+def write_sessions(videos: Iterable[Path], root: Path, folder: Path) -> None:
+    """Write a manifest with one session and one step per video."""
+    keys = [
+        {"corpus": "c", "subject": f"p{index}", "session": f"s{index}"}
+        for index, _ in enumerate(videos)
+    ]
+    steps = [
+        {
+            **key, "step": 0, "start_s": 0.0, "audio": str(video.relative_to(root)),
+            "face": str(video.relative_to(root)), "face_aligned": False,
+        }
+        for key, video in zip(keys, videos, strict=True)
+    ]  # fmt: skip
+    write_manifest(build_manifest(pd.DataFrame(keys), pd.DataFrame(steps)), folder)
+
+
+def extract(
+    manifest: Path, root: Path, store: Path, workers: int, *settings: str
+) -> tuple[Timing, float]:
+    """Run ``depmm extract``; return its time and the peak memory of a process in MiB."""
+    command = [sys.executable, "-m", "depmm", "extract", manifest, root, "--out", store]
+    command += ["--workers", str(workers), *settings]
+    start = time.perf_counter()
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"depmm extract ended with status {status}")
+    return (seconds, usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
