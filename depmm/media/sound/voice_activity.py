@@ -73,7 +73,8 @@ class FrameLevels:
             energy = np.lib.stride_tricks.sliding_window_view(energy, width)[::hop].mean(axis=1)
         elif len(energy):
             energy = energy.mean(keepdims=True)
-        return 10 * np.log10(np.maximum(energy, 1e-12))
+        levels: np.ndarray = 10 * np.log10(np.maximum(energy, 1e-12))
+        return levels
 
 
 def segments_of_levels(
