@@ -160,9 +160,7 @@ class SessionWriter:
         tensors: dict[str, Any] = {}
         offset = 0
         # widest type first, like the library, so that every tensor is aligned
-        order = sorted(
-            self._files, key=lambda name: (-self._row_types[name][0].itemsize, name)
-        )
+        order = sorted(self._files, key=lambda name: (-self._row_types[name][0].itemsize, name))
         for name in order:
             dtype, shape = self._row_types[name]
             size = self._rows[name] * dtype.itemsize * math.prod(shape)
