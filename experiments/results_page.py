@@ -167,7 +167,7 @@ class Page:
 
     def not_recorded(self) -> str:
         """Return a sentence about the tables that :meth:`recorded` was asked for in vain."""
-        names = ", ".join(f"`{name}`" for name in self.missing)
+        names = ", ".join(f"`{name}`" for name in self.missing if not name.endswith("_pairs"))
         return f"Tables that are not measured yet: {names}." if names else ""
 
     def aims(self, *names: str) -> str:
