@@ -186,20 +186,21 @@ def metric_rows(table: Table, contents: Mapping[str, Any]) -> list[dict[str, Any
     """
     last = table.metrics[-1]
     above = f"{last} above duration"
+    baselines = covariates(contents[table.rows[0].name])
     rows = []
     for row in table.rows:
         content = contents[row.name]
         cells = {"config": row.name, "trainings": content["bootstrap"]["n_trainings"]}
         cells |= metric_cells(content, table.metrics)
-        gain = covariates(content)["duration"]["metrics"][last]["gain"]
-        cells[above] = interval(gain["value"], gain["ci_low"], gain["ci_high"])
+        if "duration" in baselines:
+            gain = covariates(content)["duration"]["metrics"][last]["gain"]
+            cells[above] = interval(gain["value"], gain["ci_low"], gain["ci_high"])
         rows.append(cells)
     rows.sort(key=lambda cells: -cells[last]["value"])
-    baselines = covariates(contents[table.rows[0].name])
     for name, label in COVARIATES.items():
         if name in baselines:
             cells = metric_cells(baselines[name], table.metrics)
-            rows.append({"config": label, "trainings": None, **cells, above: None})
+            rows.append({"config": label, "trainings": None, **cells})
     return rows
 
 

@@ -70,3 +70,6 @@ def test_rows_are_sorted_by_auroc_and_the_covariates_come_last():
     names = ["b", "c", "a", "duration alone", "gender and age alone"]
     assert [row["config"] for row in rows] == names
     assert rows[0]["auroc above duration"] == interval(0.2, 0.1, 0.3)
+    del baselines["duration"]  # released arrays have no duration
+    rows = metric_rows(Table("ewre", ROWS, (), "", ("auroc",)), contents)
+    assert [row["config"] for row in rows] == ["b", "c", "a", "gender and age alone"]
