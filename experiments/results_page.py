@@ -176,9 +176,10 @@ class Page:
         Parameters
         ----------
         *names : str
-            Names of the tables.
+            Names of the tables; those without a results file are noted by :meth:`recorded`.
         """
-        outcomes = [meets_aims(row) for name in names for row in self.load(name)["rows"]]
+        tables = [self.load(name) for name in names if self.recorded(name)]
+        outcomes = [meets_aims(row) for table in tables for row in table["rows"]]
         stated = [outcome for outcome in outcomes if outcome is not None]
         return f"{sum(stated)} of {len(stated)}"
 
