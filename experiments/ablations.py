@@ -78,10 +78,14 @@ VARIANTS: dict[str, dict[str, object]] = {
     "logits added": {"fuse": "logits"},
     "branch losses": {},
     "tokens of all positions": {"num_steps": True},
+    "mean over tokens": {"num_steps": None},
     "voice alone": {},
     "face alone": {},
 }
 TRAINING: dict[str, dict[str, object]] = {"branch losses": {"branch_loss_weight": 1.0}}
+# the evidence of this design depends on the position of a step and vanishes in the mean over steps:
+# the full model has the tokens of all positions
+POSITIONS = ("additive",)
 LONG_VARIANTS = ("full", "dense attention", "tokens of all positions", *UNIMODAL)
 LONG_EPOCHS, LONG_BATCH, LONG_VALIDATION, LONG_TEST = 10, 4, 100, 500
 
@@ -169,7 +173,8 @@ def build_config(data: MemoryData, study: Study) -> Config:
     """Build the config of a training, that of ``design_congruence`` but for the variant."""
     only = UNIMODAL.get(study.variant)
     names = [name for name in MODALITIES if only in (None, name)]
-    fusion = FULL | VARIANTS[study.variant]
+    positions = {"num_steps": True} if study.design in POSITIONS else {}
+    fusion = FULL | positions | VARIANTS[study.variant]
     if fusion.get("num_steps"):
         fusion["num_steps"] = data.values["audio"].shape[1]
     encoder: dict[str, object] = {"kind": "feature_cnn", "channels": [16], "embed_dim": 16}
@@ -297,6 +302,14 @@ def run(study: Study, out: Path) -> None:
     write_text(study.path(out), json.dumps(result) + "\n")
 
 
+def list_variants(design: str) -> list[str]:
+    """List the variants of a design, without that which equals its full model."""
+    if design in LONG:
+        return list(LONG_VARIANTS)
+    same = "tokens of all positions" if design in POSITIONS else "mean over tokens"
+    return [variant for variant in VARIANTS if variant != same]
+
+
 def list_trainings(designs: list[str], subjects: list[int], seeds: int, epochs: int) -> list[Study]:
     """List all trainings, seed by seed."""
     return [
@@ -304,7 +317,7 @@ def list_trainings(designs: list[str], subjects: list[int], seeds: int, epochs: 
         for seed in range(seeds)
         for n in subjects
         for design in designs
-        for variant in (LONG_VARIANTS if design in LONG else VARIANTS)
+        for variant in list_variants(design)
     ]
 
 

@@ -36,11 +36,13 @@ def test_the_full_model_is_that_of_the_shipped_config():
     assert config.target == shipped.target
 
 
-def test_variants_differ_from_the_full_model():
-    data = MemoryData("additive", 4, 0)
-    full = build_config(data, Study("additive", 4, 0, "full", 1))
-    for variant in ablations.VARIANTS.keys() - {"full"}:
-        config = build_config(data, Study("additive", 4, 0, variant, 1))
+@pytest.mark.parametrize("design", ["additive", "congruence"])
+def test_variants_differ_from_the_full_model(design):
+    data = MemoryData(design, 4, 0)
+    full = build_config(data, Study(design, 4, 0, "full", 1))
+    assert full.model.fusion.num_steps == (24 if design == "additive" else None)
+    for variant in ablations.list_variants(design)[1:]:
+        config = build_config(data, Study(design, 4, 0, variant, 1))
         assert (config.model, config.training) != (full.model, full.training)
 
 
