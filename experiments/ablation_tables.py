@@ -268,7 +268,7 @@ def _variant_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
         row |= _means(trained, "without", {"audio": "without voice", "face": "without face"})
         row |= _means(trained, "shut_off", {b: f"{b} shut off" for b in BRANCHES})
         row["seconds"] = float(trained["seconds"].mean())
-        if trained["peak_mib"].notna().all():
+        if group["design"].iloc[0] in LONG and trained["peak_mib"].notna().all():
             row["MiB"] = float(trained["peak_mib"].mean())
         rows.append(row)
     dense = tests.get("dense attention")

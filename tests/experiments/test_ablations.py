@@ -135,6 +135,7 @@ def test_non_inferiority_is_stated_for_long_sessions(tmp_path, monkeypatch):
     (table,) = make_tables(fake_results("long"))
     # the lower bound of -.010 +- 2.92 * .0058 ... is below -.02
     assert table.rows[-3]["variant"] == "full"
+    assert table.rows[-3]["MiB"] == pytest.approx(10.0)
     assert table.rows[-3]["not inferior to dense attention (margin 0.02)"] == "no"
     recorded = {}
     monkeypatch.setattr(
