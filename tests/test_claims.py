@@ -29,7 +29,7 @@ CLAIM = re.compile(
     (?:{METRIC}).*?(?<![\w.])\d?\.\d
     | (?<![\w.-])(?!\d+\ss\))\d[\d.,]*\s(?:{UNIT})(?![\w/])
     | \b(?:more|less|fewer|\w+er|better|worse)\s(?:\w+\s)?than\b
-    | \b(?:better|best|fastest|outperforms?|beats?|state\sof\sthe\sart)\b
+    | \b(?:better|best|fastest|outperforms?|beats?|state[ ]of[ ]the[ ]art)\b
     | \b(?:finds|detects)\b
     """,
     re.VERBOSE,
