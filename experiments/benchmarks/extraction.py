@@ -1,10 +1,10 @@
 """Time the extraction of faces, of a long interview, and with two worker processes.
 
-    PYTHONPATH=. python experiments/benchmarks/extraction.py faces VIDEOS [--record]
-    ... extraction.py interview VIDEOS [--minutes 5 22] [--record]
-    ... extraction.py workers VIDEOS [--record]
+    PYTHONPATH=. python experiments/benchmarks/extraction.py faces VIDEOS... [--record]
+    ... extraction.py interview VIDEOS... [--record] [--minutes 5 22]
+    ... extraction.py workers VIDEOS... [--record]
 
-VIDEOS is a folder with recordings of faces, for example RAVDESS for ``faces`` and GRID for the
+VIDEOS are folders with recordings of faces, for example RAVDESS for ``faces`` and GRID for the
 others. ``faces`` compares the face tracker (largest face, landmarks, aligned crop) with MediaPipe's
 landmarker alone, on the same frames of 853 x 480 pixels and one core, in turns of 20 frames.
 ``interview`` joins the clips to recordings of 5 and 22 minutes, extracts each with ``depmm
@@ -54,7 +54,9 @@ NOTES = {
     "which 5 per second are stored; the whole recording is one step. Time and memory are those of "
     "`depmm extract` with one worker, start included. The reference decodes the first minute of "
     "sound and video and runs MediaPipe's landmarker on the sampled frames, without a start.",
-    "workers": "Every frame of all clips; the whole command, start included.",
+    "workers": "Every frame of all clips; the whole command. Two workers do not share its start: "
+    "the imports of the main process, and those of each worker (a large part of them matplotlib, "
+    "which MediaPipe imports) with the face model.",
 }
 Timing = tuple[float, float]  # seconds, and seconds of processor time
 
@@ -63,14 +65,15 @@ def main() -> None:
     """Print the table of one comparison."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("work", choices=list(NOTES))
-    parser.add_argument("recordings", type=Path, help="folder with videos of faces")
+    parser.add_argument("folders", type=Path, nargs="+", help="folders with videos of faces")
     parser.add_argument("--minutes", type=float, nargs="+", default=[5.0, 22.0])
     parser.add_argument("--rounds", type=int, default=2, help="of workers")
     parser.add_argument("--record", action="store_true", help="write the results file")
     arguments = parser.parse_args()
-    videos = sorted(p for p in arguments.recordings.rglob("*") if p.suffix in (".mp4", ".mpg"))
+    files = [path for folder in arguments.folders for path in sorted(folder.rglob("*"))]
+    videos = [path for path in files if path.suffix in (".mp4", ".mpg")]
     if not videos:
-        parser.error(f"{arguments.recordings}: no .mp4 or .mpg file")
+        parser.error("the folders contain no .mp4 or .mpg file")
     if arguments.work != "workers":
         use_one_core()
     if arguments.work == "faces":
@@ -81,7 +84,7 @@ def main() -> None:
         rows = compare_workers(videos, arguments.rounds)
     print(markdown(rows))
     if arguments.record:
-        command = f"python experiments/benchmarks/extraction.py {arguments.work} VIDEOS --record"
+        command = f"python experiments/benchmarks/extraction.py {arguments.work} VIDEOS... --record"
         bounds = None if arguments.work == "interview" else "median and range of the turns"
         notes = NOTES[arguments.work]
         name = f"extraction_{arguments.work}"
