@@ -16,8 +16,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from depmm.models.masking import length_mask
-
 EXACT_KEYS = 128
 Rounding = Literal["ceil", "floor"]
 
@@ -134,13 +132,20 @@ class QuerySelection(nn.Module):
         sparsity, max_selected = self.sparsity(q, k, mask, scores), self.count(length)
         if mask is not None:
             sparsity = sparsity.masked_fill(~mask[:, None], -torch.inf)
-        # stable: of equal queries the earlier one is selected, independently of padding
-        order = sparsity.sort(dim=-1, descending=True, stable=True).indices[..., :max_selected]
-        selected = torch.zeros_like(sparsity, dtype=torch.bool)
+        largest = sparsity.topk(max_selected, dim=-1).values
         if mask is None:
-            return selected.scatter(-1, order, True)
-        is_selected = length_mask(self.count_valid(mask), max_selected)[:, None]
-        return selected.scatter(-1, order, is_selected.expand_as(order))
+            count: Tensor | int = max_selected
+            smallest = largest[..., -1:]
+        else:
+            count = self.count_valid(mask)[:, None, None]
+            last = (count - 1).clamp(min=0).expand(-1, n_heads, -1)
+            smallest = largest.gather(-1, last)
+        above = sparsity > smallest
+        equal = sparsity == smallest
+        # of equal queries the earlier ones are selected, independently of padding; sorting all
+        # queries takes longer
+        free = count - above.sum(-1, keepdim=True)
+        return above | (equal & (equal.cumsum(-1) <= free))
 
     def sparsity(
         self, q: Tensor, k: Tensor, mask: Tensor | None, scores: Tensor | None = None
@@ -163,9 +168,11 @@ class QuerySelection(nn.Module):
         """
         valid = mask
         if k.shape[2] > EXACT_KEYS:
-            all_valid = torch.ones(1, k.shape[2], dtype=torch.bool, device=k.device)
-            key_index, valid = self.sample_keys(all_valid if mask is None else mask)
-            k = k.gather(2, key_index[:, None, :, None].expand(*k.shape[:2], -1, k.shape[-1]))
+            if mask is None:
+                k = k.index_select(2, self.sample_all_keys(k.shape[2], k.device))
+            else:
+                key_index, valid = self.sample_keys(mask)
+                k = k.gather(2, key_index[:, None, :, None].expand(*k.shape[:2], -1, k.shape[-1]))
         mean_key = masked_mean_of_heads(k, valid)
         if scores is None:
             # max_j q.k_j - mean_j q.k_j is the largest score of centred keys; a missing key is
@@ -173,10 +180,33 @@ class QuerySelection(nn.Module):
             centred = k - mean_key
             if valid is not None:
                 centred = centred.masked_fill(~valid[:, None, :, None], 0.0)
-            sparsity = (q @ centred.transpose(-1, -2)).amax(-1)
+            # the maximum over rows takes less time where there are many queries
+            sparsity = (centred @ q.transpose(-1, -2)).amax(-2)
             return sparsity / math.sqrt(q.shape[-1])
         mean_score = (q @ mean_key.transpose(-1, -2)).squeeze(-1)
         return scores.amax(-1) - mean_score / math.sqrt(q.shape[-1])
+
+    def sample_all_keys(self, length: int, device: torch.device) -> Tensor:
+        """Choose the keys like ``sample_keys`` for sessions whose steps are all valid.
+
+        Parameters
+        ----------
+        length : int
+            Number of steps, more than ``EXACT_KEYS``.
+        device : device
+            Device of the keys.
+
+        Returns
+        -------
+        Tensor, shape (K,)
+            Steps whose keys are used, one from each of `K` equal parts.
+        """
+        n_keys = min(self.count(length), EXACT_KEYS)
+        offset: Tensor | float = 0.5
+        if self.training:  # as many random numbers as ``sample_keys`` draws
+            offset = torch.rand(EXACT_KEYS, device=device)[:n_keys]
+        spaced = (torch.arange(n_keys, device=device) + offset) * length / n_keys
+        return spaced.long().clamp(max=length - 1)
 
     def sample_keys(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Choose the keys on which M is computed in sessions of more than ``EXACT_KEYS`` steps.

@@ -82,7 +82,8 @@ def attend_selected(
     q, k, v : Tensor, shape (B, H, L, D)
         Queries, keys and values.
     weight : Tensor, shape (B, H, L), or None
-        Weights in [0, 1], zero at unselected queries; None if all attend.
+        Selected queries (bool), or weights in [0, 1], zero at unselected queries; None if all
+        attend.
     mask : Tensor, shape (B, L), bool, or None
         Valid steps.
     max_selected : int
@@ -98,6 +99,11 @@ def attend_selected(
     key_mask = None if mask is None else _key_mask(mask)
     if weight is None:
         return scaled_dot_product_attention(q, k, v, attn_mask=key_mask)
+    if weight.dtype == torch.bool:
+        if scores is not None:
+            # equal scores average the values, which takes less time than mixing with the mean
+            return scores.masked_fill(_unselected(weight, mask), 0.0).softmax(-1) @ v
+        weight = weight.to(v.dtype)
     mean = masked_mean_of_heads(v, mask)
     if 2 * max_selected >= q.shape[2]:
         if scores is None:
@@ -205,7 +211,7 @@ class SparseAttention(nn.Module):
         selects_all = self.selection.selects_all(x.shape[1])
         scores = None if selects_all else score_all_keys(q, k, mask, max_selected)
         selected = self.selection(q, k, mask, scores)
-        weight = None if selects_all else selected.to(v.dtype)
+        weight = None if selects_all else selected
         out = attend_selected(q, k, v, weight, mask, max_selected, scores)
         return self.join_heads(out), selected
 
@@ -213,3 +219,9 @@ class SparseAttention(nn.Module):
 def _key_mask(mask: Tensor) -> Tensor:
     """Return the valid keys, (B, 1, 1, L); all keys of a session without any, to avoid NaN."""
     return (mask | ~mask.any(dim=1, keepdim=True))[:, None, None]
+
+
+def _unselected(selected: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the scores of unselected queries, except those of invalid keys."""
+    unselected = ~selected.unsqueeze(-1)
+    return unselected if mask is None else unselected & _key_mask(mask)

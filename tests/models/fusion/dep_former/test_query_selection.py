@@ -70,3 +70,27 @@ def test_long_sessions_share_one_key_sample_random_only_in_training():
     torch.manual_seed(1)
     assert torch.equal(first, selection.sample_keys(mask)[0])
     assert first[0, :35].unique().numel() == 35
+
+
+@pytest.mark.parametrize("length", [24, 300])
+@pytest.mark.parametrize("training", [False, True])
+def test_selection_equals_a_stable_sort_with_equal_queries(length, training):
+    torch.manual_seed(0)
+    q, k = torch.randn(3, 2, length, 8), torch.randn(3, 2, length, 8)
+    q[:, :, 3:9] = q[:, :, 3:4]
+    mask = torch.rand(3, length) < 0.8
+    mask[1, 10:], mask[2] = False, False
+    selection = QuerySelection(2).train(training)
+    for valid in (mask, torch.ones_like(mask), None):
+        torch.manual_seed(1)
+        chosen = selection(q, k, valid)
+        drawn = torch.rand(1)
+        torch.manual_seed(1)
+        given = torch.ones_like(mask) if valid is None else valid
+        sparsity = selection.sparsity(q, k, given).masked_fill(~given[:, None], -torch.inf)
+        assert torch.equal(torch.rand(1), drawn)  # as many random numbers with and without a mask
+        order = sparsity.sort(dim=-1, descending=True, stable=True).indices
+        for b, count in enumerate(selection.count_valid(given).tolist()):
+            for h in range(2):
+                expected = sorted(order[b, h, :count].tolist())
+                assert chosen[b, h].nonzero().flatten().tolist() == expected

@@ -5,7 +5,12 @@ import torch
 from einops import rearrange
 from torch.nn.functional import scaled_dot_product_attention
 
-from depmm.models.fusion.dep_former.sparse_attention import SparseAttention, attend_selected
+from depmm.models.fusion.dep_former.query_selection import QuerySelection
+from depmm.models.fusion.dep_former.sparse_attention import (
+    SparseAttention,
+    attend_selected,
+    score_all_keys,
+)
 
 
 @pytest.mark.parametrize("length", [10, 300])
@@ -64,3 +69,20 @@ def test_projections_equal_those_of_rearranged_parts():
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     out = rearrange(scaled_dot_product_attention(*parts), "b h l d -> b l (h d)")
     assert torch.equal(layer.out(out), results[0][3])
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_selected_queries_attend_as_with_weights_of_one(missing):
+    """Equal scores give the mean of the values, with the same gradients."""
+    torch.manual_seed(0)
+    qkv = [torch.randn(3, 2, 24, 8, requires_grad=True) for _ in range(3)]
+    mask = torch.rand(3, 24) < 0.8 if missing else None
+    scores = score_all_keys(qkv[0], qkv[1], mask, 20)
+    selected = QuerySelection(5)(qkv[0], qkv[1], mask, scores)
+    results = []
+    for weight in (selected, selected.float()):
+        out = attend_selected(*qkv, weight, mask, 20, scores)
+        gradients = torch.autograd.grad(out.square().sum(), qkv, retain_graph=True)
+        results.append([out, *gradients])
+    for x, y in zip(*results, strict=True):
+        torch.testing.assert_close(x, y, rtol=0, atol=2e-6)
