@@ -87,7 +87,7 @@ TRAINING: dict[str, dict[str, object]] = {"branch losses": {"branch_loss_weight"
 # the full model has the tokens of all positions
 POSITIONS = ("additive",)
 LONG_VARIANTS = ("full", "dense attention", "tokens of all positions", *UNIMODAL)
-LONG_EPOCHS, LONG_BATCH, LONG_VALIDATION, LONG_TEST = 10, 4, 100, 500
+LONG_EPOCHS, LONG_BATCH, LONG_VALIDATION, LONG_TEST = 6, 4, 100, 500
 
 
 @dataclass(frozen=True)
