@@ -1,24 +1,29 @@
-"""Index a corpus of 100,000 files with a table of 5,000 subjects: seconds and memory.
+"""Index a corpus of 100,000 files, and audit 50,000 sessions: seconds and memory.
 
-    python experiments/benchmarks/indexing.py [FILES]
+    python experiments/benchmarks/indexing.py [FILES] [--record]
 
-Target: 60 s and 1 GB for 100,000 files. The creation of the files takes longer than the index and
-is not timed.
+The corpus has 10 steps per session, two sessions per subject and a table of labels. The audited
+corpus has two steps per session. Aim: 60 s each, and 1 GB. The creation of the files is not timed.
 """
 
+import argparse
 import resource
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from depmm.audit.audit import audit_manifest
 from depmm.audit.findings import AuditInput
 from depmm.corpora.index import index_corpus
-from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import parse_spec
+from experiments.benchmarks.tables import markdown
+from experiments.results import aim, record
 
-FILES_PER_SUBJECT = 20
+T = TypeVar("T")
+
+VISITS, STEPS_INDEXED, STEPS_AUDITED = 2, 10, 2
 SPEC = """
 name: many
 title: Many files
@@ -38,40 +43,71 @@ label: {instrument: BDI-II, score: bdi}
 """
 
 
-def make_corpus(root: Path, n_subjects: int) -> None:
+def make_corpus(root: Path, n_subjects: int, n_steps: int) -> None:
     """Write empty recordings and the table of labels."""
     rows = ["subject,score,gender,split"]
     for index in range(n_subjects):
         folder = root / f"part{index % 10}" / f"S{index:05d}"
         folder.mkdir(parents=True)
-        for visit in range(2):
-            for task in range(FILES_PER_SUBJECT // 2):
+        for visit in range(VISITS):
+            for task in range(n_steps):
                 (folder / f"S{index:05d}_{visit + 1}_task{task}.wav").touch()
         split = ("train", "train", "validation", "test")[index % 4]
         rows.append(f"S{index:05d},{index * 7 % 40},{('female', 'male')[index % 2]},{split}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
-def main(arguments: list[str]) -> None:
-    """Print one line per stage."""
-    files = int(arguments[0]) if arguments else 100_000
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        make_corpus(root / "corpus", files // FILES_PER_SUBJECT)
-        clock = [time.perf_counter()]
-        manifest, report = index_corpus(parse_spec(SPEC, "many"), root / "corpus")
-        clock.append(time.perf_counter())
-        write_manifest(manifest, root / "manifest")
-        clock.append(time.perf_counter())
-        audit_manifest(AuditInput(manifest))
-        clock.append(time.perf_counter())
-    assert report.complete
-    assert len(manifest.steps) == files
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    for name, start, end in zip(("index", "write", "audit"), clock, clock[1:], strict=False):
-        print(f"{name:6s} {end - start:6.1f} s")
-    print(f"{files} files, {len(manifest.sessions)} sessions; peak memory {peak:.0f} MiB")
+def measure_stage(name: str, size: str, stage: Callable[[], T]) -> tuple[dict[str, object], T]:
+    """Measure seconds and the largest memory of the process so far."""
+    wall, processor = time.perf_counter(), time.process_time()
+    result = stage()
+    row: dict[str, object] = {
+        "stage": name,
+        "size": size,
+        "s": time.perf_counter() - wall,
+        "s, processor": time.process_time() - processor,
+        "aim": aim("s", at_most=60),
+        "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "aim of the memory": aim("peak memory, MiB", at_most=1000),
+    }
+    return row, result
+
+
+def measure(files: int) -> list[dict[str, object]]:
+    """Measure the index of files, and the audit of half as many sessions."""
+    rows = []
+    for n_steps in (STEPS_INDEXED, STEPS_AUDITED):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "corpus"
+            make_corpus(root, files // VISITS // n_steps, n_steps)
+            row, (manifest, report) = measure_stage(
+                "index",
+                f"{files:,} files",
+                lambda root=root: index_corpus(parse_spec(SPEC, "many"), root),
+            )
+            assert report.complete
+            assert len(manifest.steps) == files
+            rows.append(row | {"size": f"{row['size']}, {len(manifest.sessions):,} sessions"})
+            size = f"{len(manifest.sessions):,} sessions"
+            row, _ = measure_stage(
+                "audit", size, lambda manifest=manifest: audit_manifest(AuditInput(manifest))
+            )
+            rows.append(row)
+    return rows
+
+
+def main() -> None:
+    """Print or record one row per stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", type=int, nargs="?", default=100_000)
+    parser.add_argument("--record", action="store_true", help="write the results file")
+    options = parser.parse_args()
+    rows = measure(options.files)
+    print(markdown(rows))
+    if options.record:
+        command = "python experiments/benchmarks/indexing.py --record"
+        print(record("indexing", rows, command=command))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

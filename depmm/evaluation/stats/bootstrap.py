@@ -66,7 +66,8 @@ def bootstrap_weights(
             "to sessions."
         )
     rng = np.random.default_rng(seed)
-    counts = np.zeros((n_bootstrap, len(first)), dtype=np.min_scalar_type(len(first)))
+    # one byte per subject nearly always: every metric copies the weights in an order of its own
+    counts = np.zeros((n_bootstrap, len(first)), dtype=np.uint8)
     for name in np.unique(stratum):
         members = np.flatnonzero(stratum == name)
         for start in range(0, n_bootstrap, CHUNK):
@@ -74,8 +75,11 @@ def bootstrap_weights(
             drawn = rng.integers(0, len(members), size=(size, len(members)))
             drawn += np.arange(size)[:, None] * len(members)  # one histogram for all replicates
             table = np.bincount(drawn.ravel(), minlength=size * len(members))
+            if table.max() > np.iinfo(counts.dtype).max:
+                counts = counts.astype(np.min_scalar_type(len(first)))
             counts[start : start + size, members] = table.reshape(size, len(members))
-    return counts[:, subject]
+    unchanged = len(subject) == len(first) and bool((np.diff(subject) == 1).all())
+    return counts if unchanged else counts[:, subject]
 
 
 def assign_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -33,9 +33,19 @@ def test_subjects_are_resampled_with_all_sessions_within_strata(rng):
 
 def test_resampling_weights_are_multinomial():
     weights = bootstrap_weights(np.arange(300), np.zeros(300), 400, seed=0)
-    assert weights.dtype == np.uint16  # 300 subjects do not fit 8 bits
+    assert weights.dtype == np.uint8
     assert weights.mean(0) == pytest.approx(np.ones(300), abs=0.25)
     assert weights.var() == pytest.approx(1, abs=0.02)  # multinomial: 1 - 1/n
+
+
+def test_counts_that_need_more_than_8_bits_are_kept(monkeypatch):
+    class Same:
+        def integers(self, low, high, size):
+            return np.zeros(size, np.int64)  # draws one subject 300 times
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Same())
+    weights = bootstrap_weights(np.arange(300), np.zeros(300), 2, seed=0)
+    assert weights.tolist() == [[300] + [0] * 299] * 2
 
 
 def test_a_subject_in_two_strata_is_an_error():
