@@ -256,9 +256,9 @@ def sample_subjects(
         subject_rng = np.random.default_rng((seed, index, 0))
         if pattern == CONGRUENCE:
             depressed = traits[row].diagnosis == DEPRESSED
-            shown = congruence.sample_expression(subject_rng, depressed, effect, len(reading))
             none = {modality: np.zeros(len(reading)) for modality in TRACKS}
-            sampled.append(SimulatedSubject(index, traits[row], none, shown))
+            expression = congruence.sample_expression(subject_rng, depressed, effect, len(reading))
+            sampled.append(SimulatedSubject(index, traits[row], none, expression))
             continue
         shown = np.array([step.planted_for == traits[row].diagnosis for step in reading])
         planted = dict.fromkeys(TRACKS, shown.astype(float))
