@@ -129,7 +129,7 @@ def simulate(
         f"{label}: {', '.join(chosen)}" for label, chosen in truth["planted_words"].items()
     )
     if pattern == "congruence":
-        planted = "agreement of the level of the voice and the corners of the mouth"
+        planted = "agreement of the level of the voice and the opening of the mouth"
     best = ", ".join(f"{name} {value:.3f}" for name, value in truth.get("bayes_auroc", {}).items())
     echo(f"{out}: {subjects} subjects, {steps} words, effect {effect}; planted: {planted}")
     if best:

@@ -1,8 +1,8 @@
 """Talking faces whose label is in the agreement of voice and face within a word.
 
 At each word a sign ``u`` of -1 or 1 is drawn for each subject. The voice is louder if ``u`` is 1,
-and the corners of the mouth are raised if ``u z`` is 1, where ``z`` is 1 for depressed and -1 for
-healthy subjects. Voices alone and faces alone are therefore distributed alike in both groups, and
+and the mouth opens wider if ``u z`` is 1, where ``z`` is 1 for depressed and -1 for healthy
+subjects. Voices alone and faces alone are therefore distributed alike in both groups, and
 so is every sum of a score of the voice and a score of the face: a model must read both together,
 word by word. This is the design ``congruence`` of `depmm.simulation.designs`, in recordings.
 """
@@ -13,10 +13,12 @@ import numpy as np
 
 from depmm.config import CROP_SIZE, TRACKS
 from depmm.simulation.designs import Array, congruence_logit
-from depmm.simulation.face import Face
+from depmm.simulation.face import MOUTH_LIMIT, Face
 
 GAIN_DB_PER_UNIT = 3.0  # of the voice; duration and pitch do not change, which a face would show
-CORNERS_PER_UNIT = 3.0  # raise of the corners of the mouth, pixels of the frame
+MOUTH_SIZE = 0.5  # factor on the opening of the mouth at an expression of 0
+MOUTH_PER_UNIT = float(np.exp(0.4))  # further factor for each unit
+STILLNESS = 1.5  # bluntness of the face at all words: head and brows move less than in speech
 EXPRESSION_LIMITS = (-4.0, 4.0)  # range that voice and face can show
 EXPRESSION_SD = 1.0
 
@@ -24,18 +26,18 @@ REGION, THIRD = (
     "mouth",
     "lower_third",
 )  # names in tables of attributions, with and without landmarks
-OPENING = 26.0  # of the mouth of a lively face, pixels; the box of the region contains it
 N_BAYES = 20_000  # simulated subjects for the AUROC of the Bayes classifier
 
 DEFINITION = (
     "expression[subject, audio, step] = effect * u + noise and expression[subject, face, step] = "
     "effect * u * z + noise, with u = -1 or 1 at random for each subject and step, z = 1 for "
     "depressed and -1 for healthy subjects, and noise N(0, expression_sd). Clipped to "
-    "expression_limits, each unit of audio expression raises the level of a word, and each unit "
-    "of face expression the corners of the mouth, by the values of effect_per_unit. Bluntness "
-    "is 0. planted_region is where the face shows the expression; the box of a subject is [left, "
+    "expression_limits, each unit of audio expression changes the level of a word, and each unit "
+    "of face expression the opening of the mouth, by the values of effect_per_unit. Nothing else "
+    "differs: the bluntness of the voice is 0 and that of the face 1.5. planted_region is where "
+    "the face shows the expression; the box of a subject is [left, "
     "top, right, bottom] in pixels of the video frame (which is the aligned crop) while the head "
-    "is at rest. The head moves by up to 8 pixels horizontally and 14 vertically."
+    "is at rest."
 )
 
 
@@ -88,7 +90,7 @@ def describe(effect: float, steps: int) -> dict[str, Any]:
         "expression_limits": list(EXPRESSION_LIMITS),
         "effect_per_unit": {
             "audio": {"level_db": GAIN_DB_PER_UNIT},
-            "face": {"mouth_corners_pixels": CORNERS_PER_UNIT},
+            "face": {"mouth_opening_factor": round(MOUTH_PER_UNIT, 6)},
         },
         "bayes_auroc": compute_bayes_auroc(effect, steps),
         "planted_region": {"region": REGION, "third": THIRD},
@@ -121,8 +123,41 @@ def compute_bayes_auroc(effect: float, steps: int) -> dict[str, float]:
     return {"audio": 0.5, "face": 0.5, "both": round(float(both), 4), "sum_of_logits": 0.5}
 
 
+def gain_db(expression: Array) -> Array:
+    """Compute the additional level of the voice from its expression.
+
+    Parameters
+    ----------
+    expression : ndarray, shape (L,)
+        Expression at each word, not clipped.
+
+    Returns
+    -------
+    ndarray, shape (L,)
+        Level of each word, dB.
+    """
+    return GAIN_DB_PER_UNIT * np.clip(expression, *EXPRESSION_LIMITS)
+
+
+def mouth_size(expression: Array) -> Array:
+    """Compute the factor on the opening of the mouth from the expression of the face.
+
+    Parameters
+    ----------
+    expression : ndarray, shape (L,)
+        Expression at each word, not clipped.
+
+    Returns
+    -------
+    ndarray, shape (L,)
+        Factor for each word.
+    """
+    size: Array = MOUTH_SIZE * MOUTH_PER_UNIT ** np.clip(expression, *EXPRESSION_LIMITS)
+    return size
+
+
 def region_box(face: Face) -> list[int]:
-    """Compute the box in which a face at rest moves the corners of its mouth.
+    """Compute the box in which a face at rest moves its mouth.
 
     Parameters
     ----------
@@ -135,12 +170,11 @@ def region_box(face: Face) -> list[int]:
         Left, top, right and bottom in pixels of the frame; right and bottom are exclusive.
     """
     middle = CROP_SIZE / 2
-    raised = CORNERS_PER_UNIT * EXPRESSION_LIMITS[1]
     limits = [
         middle - face.mouth_width - 1,  # edges are smoothed over one pixel
-        middle + face.mouth_y - raised - face.lip - 1,
+        middle + face.mouth_y - 0.25 * MOUTH_LIMIT - face.lip - 1,
         middle + face.mouth_width + 1,
-        middle + face.mouth_y + max(raised, 0.75 * OPENING) + 1.25 * face.lip + 4,  # and a shadow
+        middle + face.mouth_y + 0.75 * MOUTH_LIMIT + 1.25 * face.lip + 4,  # and a shadow
     ]
     left, top = np.floor(limits[:2]).astype(int).tolist()
     right, bottom = np.ceil(limits[2:]).astype(int).tolist()

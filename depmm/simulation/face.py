@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from depmm.simulation.voice import TRACK_HZ, Utterance, smooth
 
 FRAMES_PER_SECOND = 25
+MOUTH_LIMIT = 38.0  # opening of the mouth, pixels; a wider mouth would reach the chin
 MOTION_PER_UNIT = float(np.exp(-0.8))  # factor on all motion per unit of bluntness
 
 Array = NDArray[np.float64]
@@ -92,8 +93,6 @@ class Motion:
     ----------
     mouth : ndarray of float64, shape (T,)
         Opening of the mouth, pixels.
-    corners : ndarray of float64, shape (T,)
-        Raise of the corners of the mouth, pixels.
     brow : ndarray of float64, shape (T,)
         Raise of the brows, pixels.
     blink : ndarray of float64, shape (T,)
@@ -107,7 +106,6 @@ class Motion:
     """
 
     mouth: Array
-    corners: Array
     brow: Array
     blink: Array
     gaze: Array
@@ -167,7 +165,7 @@ def animate(
     utterance: Utterance,
     bluntness: Array,
     rng: np.random.Generator,
-    corners: Array | None = None,
+    mouth_size: Array | None = None,
 ) -> Motion:
     """Compute the motion of a face while it speaks.
 
@@ -182,8 +180,8 @@ def animate(
         `MOTION_PER_UNIT`.
     rng : Generator
         Source of randomness.
-    corners : ndarray, shape (L,), optional
-        Raise of the corners of the mouth during each word, pixels; 0 by default.
+    mouth_size : ndarray, shape (L,), optional
+        Factor on the opening of the mouth during each word, instead of that of the bluntness.
 
     Returns
     -------
@@ -198,6 +196,7 @@ def animate(
     nearest = np.abs(time[:, None] - middle).argmin(axis=1)
     size = face.liveliness * MOTION_PER_UNIT ** bluntness[nearest]
     size = smooth(size, 1.0)
+    mouth = size if mouth_size is None else face.liveliness * smooth(mouth_size[nearest], 1.0)
     accent = rng.uniform(0.85, 1.15, len(middle))
     span = 0.4 * (utterance.end_s - utterance.start_s)
     gesture = (accent * np.exp(-(((time[:, None] - middle) / span) ** 2))).sum(axis=1)
@@ -213,8 +212,7 @@ def animate(
         blink = np.maximum(blink, np.exp(-(((time - at) / 0.07) ** 4)))
         at += rng.uniform(1.5, 5)
     return Motion(
-        mouth=np.clip(26 * opening * size, 0, 38),  # a wider mouth would reach the chin
-        corners=np.zeros(frames) if corners is None else smooth(corners[nearest], 1.5),
+        mouth=np.clip(26 * opening * mouth, 0, MOUTH_LIMIT),
         brow=np.clip(9 * gesture * size, 0, 18),
         blink=blink,
         gaze=1.2 * sway(),

@@ -62,7 +62,7 @@ class FaceRenderer:
         for side in (-1, 1):
             self._eye(image, side, float(motion.blink[frame]), float(motion.gaze[frame]))
             self._brow(image, side, float(motion.brow[frame]))
-        self._mouth(image, float(motion.mouth[frame]), float(motion.corners[frame]))
+        self._mouth(image, float(motion.mouth[frame]))
         # the map from a frame of twice the size to the drawing, the inverse of the head's motion
         angle, centre = motion.roll[frame], HALF * SCALE
         shift = SCALE * np.array([motion.x[frame], motion.y[frame]])
@@ -117,12 +117,11 @@ class FaceRenderer:
         thick = face.brow * (1 - 0.6 * np.maximum(ALONG, 0))
         _fill_between(image, _points(x, y - thick), _points(x, y), self._brow_hair)
 
-    def _mouth(self, image: NDArray[np.uint8], opening: float, corners: float) -> None:
+    def _mouth(self, image: NDArray[np.uint8], opening: float) -> None:
         face = self.face
         x = (face.mouth_width - 0.15 * opening) * ALONG
-        line = face.mouth_y - corners * (ALONG**2 - 0.25)  # the middle moves against the corners
-        upper = line - 0.25 * opening * ARCH
-        lower = line + 0.75 * opening * ARCH
+        upper = face.mouth_y - 0.25 * opening * ARCH
+        lower = face.mouth_y + 0.75 * opening * ARCH
         below = lower + 1.25 * face.lip * ARCH
         bow = _points(x, upper - face.lip * (ARCH - CUPIDS_BOW))
         above, under = _points(x, upper), _points(x, lower)

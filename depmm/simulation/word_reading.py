@@ -28,7 +28,7 @@ from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.table import TableSchema
 from depmm.simulation import bluntness as blunt
 from depmm.simulation import congruence
-from depmm.simulation.congruence import CORNERS_PER_UNIT, EXPRESSION_LIMITS, GAIN_DB_PER_UNIT
+from depmm.simulation.congruence import STILLNESS
 from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face
 from depmm.simulation.face_renderer import FaceRenderer
 from depmm.simulation.participants import (
@@ -256,9 +256,9 @@ def sample_subjects(
         subject_rng = np.random.default_rng((seed, index, 0))
         if pattern == CONGRUENCE:
             depressed = traits[row].diagnosis == DEPRESSED
-            none = {modality: np.zeros(len(reading)) for modality in TRACKS}
+            still = {"audio": np.zeros(len(reading)), "face": np.full(len(reading), STILLNESS)}
             expression = congruence.sample_expression(subject_rng, depressed, effect, len(reading))
-            sampled.append(SimulatedSubject(index, traits[row], none, expression))
+            sampled.append(SimulatedSubject(index, traits[row], still, expression))
             continue
         shown = np.array([step.planted_for == traits[row].diagnosis for step in reading])
         planted = dict.fromkeys(TRACKS, shown.astype(float))
@@ -330,19 +330,17 @@ def _record(job: tuple[SimulatedSubject, list[str], int, Path]) -> list[tuple[fl
     subject, words, seed, path = job
     voice_rng, face_rng = np.random.default_rng((seed, subject.index, 1)), _face_rng(subject, seed)
     shown = {name: np.clip(values, *BLUNTNESS_LIMITS) for name, values in subject.bluntness.items()}
-    expression = {
-        name: np.clip(subject.expression.get(name, np.zeros(len(words))), *EXPRESSION_LIMITS)
-        for name in TRACKS
-    }
-    gain_db = GAIN_DB_PER_UNIT * expression["audio"]
-    corners = CORNERS_PER_UNIT * expression["face"]
+    gain_db = mouth_size = None
+    if subject.expression:
+        gain_db = congruence.gain_db(subject.expression["audio"])
+        mouth_size = congruence.mouth_size(subject.expression["face"])
     voice = sample_voice(voice_rng, subject.traits.gender)
     utterance = synthesise_speech(
         voice, words, shown["audio"], 1 / FRAMES_PER_SECOND, voice_rng, gain_db
     )
     face = sample_face(face_rng, subject.traits.gender)
     renderer = FaceRenderer(face, face_rng)
-    motion = animate(face, utterance, shown["face"], face_rng, corners)
+    motion = animate(face, utterance, shown["face"], face_rng, mouth_size)
     frames = (renderer.render(motion, frame) for frame in range(len(motion.mouth)))
     write_video(path, frames, utterance)
     return list(zip(utterance.start_s.tolist(), utterance.end_s.tolist(), strict=True))
