@@ -10,8 +10,9 @@ that an unfinished study is balanced. ``table`` prints the tables of ``ablation_
 writes them to ``experiments/results`` with ``--record``.
 
 The training is that of ``depmm train``: the same steps of the optimizer, on features in memory
-instead of a store. Of designs with 512 steps, fewer variants are trained, for fewer epochs in
-smaller batches, and 100 validation and 500 test subjects are used.
+instead of a store. Batches have 16 sessions, or 64 with 1,000 subjects or more. Of designs with 512
+steps, fewer variants are trained, for fewer epochs in batches of 4 sessions, and 100 validation and
+500 test subjects are used.
 """
 
 import argparse
@@ -169,6 +170,13 @@ class MemoryData:
             yield torch.tensor(part.indices), self.inputs(part.indices)
 
 
+def batch_size(study: Study) -> int:
+    """Return the sessions of a batch: more where there are many, as the steps take most time."""
+    if study.design in LONG:
+        return LONG_BATCH
+    return 16 if study.subjects < 1000 else 64
+
+
 def build_config(data: MemoryData, study: Study) -> Config:
     """Build the config of a training, that of ``design_congruence`` but for the variant."""
     only = UNIMODAL.get(study.variant)
@@ -195,7 +203,7 @@ def build_config(data: MemoryData, study: Study) -> Config:
             "model": {"encoders": encoders, "fusion": fusion},
             "training": {
                 "epochs": study.epochs,
-                "batch_size": LONG_BATCH if study.design in LONG else 16,
+                "batch_size": batch_size(study),
                 "learning_rate": 2.0e-3,
                 "warmup_epochs": 2.0,
                 "patience": 10,
