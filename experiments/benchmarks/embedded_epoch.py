@@ -1,13 +1,15 @@
 """Time a training epoch on stored embeddings: 150 sessions of 24 steps, both encoders frozen.
 
-    python experiments/benchmarks/embedded_epoch.py
+    OMP_NUM_THREADS=1 python experiments/benchmarks/embedded_epoch.py [--record]
 
 The embeddings are random and are written to a temporary folder (180 MB). Files, data loader, model
 and optimizer are those of a training, with all 13 hidden states of a base speech transformer (13 x
-768) and ResNet-50 features of the face (2048). Target: under 5 s per epoch on two cores. On a busy
-machine, compare the processor time, which is the sum over all threads.
+768) and ResNet-50 features of the face (2048). Processor time, the sum over all threads; the bounds
+are the smallest and the largest epoch. "reading" is the part of it that reads all batches once more
+without training.
 """
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -19,7 +21,7 @@ import torch
 from transformers import HubertConfig
 
 from depmm.config import Config, ExtractConfig
-from depmm.data.batch import evaluation_batches
+from depmm.data.batch import SessionLoader
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionModel
@@ -28,10 +30,13 @@ from depmm.store.embeddings import EmbeddingStore
 from depmm.store.sessions import SessionStore
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
+from experiments.benchmarks.tables import markdown
+from experiments.results import aim, interval, record
 
 N_SESSIONS, N_STEPS = 150, 24
 DIMS = {"audio": 13 * 768, "face": 2048}
-N_EPOCHS = 3  # timed, after one warm-up epoch
+N_EPOCHS = 5  # timed, after one warm-up epoch
+AIM_S = 2.0
 FUSIONS = {
     "for two cores": {
         "adapter_hidden_dim": 128,
@@ -87,42 +92,63 @@ def write_sessions(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingStore
     return sessions.assign(target=np.arange(N_SESSIONS) % 2.0, split="train"), stores
 
 
+def measure(name: str, folder: Path) -> dict[str, object]:
+    """Train epochs with one size of the fusion."""
+    sessions, stores = write_sessions(folder)
+    config = make_config(folder, FUSIONS[name])
+    store = SessionStore(config.data.store, config.extract)
+    dataset = SessionDataset(sessions, store, config.data).with_embeddings(stores)
+    torch.manual_seed(0)
+    model = DepressionModel(DepressionConfig(**config.model.model_dump())).train()
+    accelerator = build_accelerator(config)
+    loader = SessionLoader(dataset, accelerator.device)
+    data = ExperimentData(sessions, dataset, (0.0, 1.0), {})
+    trainer = PhaseTrainer(config, data, model, accelerator, loader)
+    epochs, clock, reading = [], [], []
+    for epoch in range(N_EPOCHS + 1):
+        began, worked = time.perf_counter(), time.process_time()
+        trainer.train_epoch(epoch, 0, N_EPOCHS + 1, 1e-3, [])
+        clock.append(time.perf_counter() - began)
+        epochs.append(time.process_time() - worked)
+        worked = time.process_time()
+        for _ in loader.evaluate(range(N_SESSIONS), config.training.batch_size):
+            pass
+        reading.append(time.process_time() - worked)
+    trained = [p.numel() for p in model.parameters() if p.requires_grad]
+    median = statistics.median(epochs[1:])
+    return {
+        "fusion": name,
+        "M trained parameters": round(sum(trained) / 1e6, 1),
+        "s per epoch": interval(median, min(epochs[1:]), max(epochs[1:])),
+        "aim": aim("s per epoch", at_most=AIM_S),
+        "s of the clock": statistics.median(clock[1:]),
+        "reading": statistics.median(reading[1:]) / median,
+    }
+
+
 def main() -> None:
-    """Print one row per size of the fusion."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        sessions, stores = write_sessions(folder)
-        print(f"{N_SESSIONS} sessions x {N_STEPS} steps, {torch.get_num_threads()} threads")
-        print("fusion          trainable    epoch  processor  reading")
-        for name, fusion in FUSIONS.items():
-            config = make_config(folder, fusion)
-            store = SessionStore(config.data.store, config.extract)
-            dataset = SessionDataset(sessions, store, config.data).with_embeddings(stores)
-            torch.manual_seed(0)
-            model = DepressionModel(DepressionConfig(**config.model.model_dump())).train()
-            accelerator = build_accelerator(config)
-            trainer = PhaseTrainer(
-                config, ExperimentData(sessions, dataset, (0.0, 1.0), {}), model, accelerator
+    """Print or record one row per size of the fusion."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--record", action="store_true", help="write the results file")
+    options = parser.parse_args()
+    rows = []
+    for name in FUSIONS:
+        with tempfile.TemporaryDirectory() as scratch:
+            rows.append(measure(name, Path(scratch)))
+    print(markdown(rows))
+    if options.record:
+        threads = torch.get_num_threads()
+        print(
+            record(
+                "embedded_epoch",
+                rows,
+                command=f"OMP_NUM_THREADS={threads} python "
+                "experiments/benchmarks/embedded_epoch.py --record",
+                seeds=[0],
+                interval="smallest and largest of the epochs",
+                notes=f"{N_SESSIONS} sessions of {N_STEPS} steps; processor time.",
             )
-            seconds, processor, reading = [], [], []
-            for epoch in range(N_EPOCHS + 1):
-                began, worked = time.perf_counter(), time.process_time()
-                trainer.train_epoch(epoch, 0, N_EPOCHS + 1, 1e-3, [])
-                seconds.append(time.perf_counter() - began)
-                processor.append(time.process_time() - worked)
-                began = time.perf_counter()
-                size = config.training.batch_size
-                for _ in evaluation_batches(dataset, range(N_SESSIONS), size, accelerator.device):
-                    pass
-                reading.append(time.perf_counter() - began)
-            epoch_s, processor_s, reading_s = (
-                statistics.median(times[1:]) for times in (seconds, processor, reading)
-            )
-            trainable = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
-            print(
-                f"{name:15s} {trainable:6.1f} M  {epoch_s:6.2f} s   {processor_s:6.2f} s  "
-                f"{reading_s / epoch_s:6.0%}"
-            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Compare the times of sparse and dense attention, forward and backward.
 
-    python experiments/benchmarks/sparse_attention.py
+    OMP_NUM_THREADS=1 python experiments/benchmarks/sparse_attention.py [--record]
 
-Both are timed alternately, so that a busy machine slows both equally; compare the ratio of the
-medians.
-H = 8 heads of 64, batch 16 (1 at L = 4096); queries, keys and values need gradients. The last line
-trains the whole fusion of DEP-Former at L = 4096, batch 4, and prints its peak memory.
+Both are timed in turns. H = 8 heads of 64, batch 16 (1 at L = 4096); queries, keys and values need
+gradients. In the rows "complete", no step is missing and neither has a mask; in the others, both
+have a mask of the valid keys. Processor time; a ratio is the median over turns, and its bounds are
+the smallest and the largest turn. The last line trains the whole fusion of DEP-Former at L = 4096,
+batch 4, and prints its peak memory.
 """
 
+import argparse
 import resource
-import statistics
 import time
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -19,47 +21,50 @@ from torch.nn.functional import scaled_dot_product_attention
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.query_selection import QuerySelection, count_selected_queries
 from depmm.models.fusion.dep_former.sparse_attention import attend_selected, score_all_keys
+from experiments.benchmarks.tables import markdown
+from experiments.benchmarks.turns import ratio, time_in_turns
+from experiments.results import aim, record
 
 N_HEADS, HEAD_DIM, FACTOR = 8, 64, 5
-CASES = ((24, 16, 1.4), (72, 16, 1.0), (512, 16, 0.7), (4096, 1, 0.06))  # L, B, target ratio
-N_REPEATS = 15
+CASES = ((24, 16, 1.2), (72, 16, 0.9), (512, 16, 0.25), (4096, 1, 0.04))  # L, B, aim
+N_TURNS = 15
 
 
-def dense(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def dense(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Attend with all queries."""
-    return scaled_dot_product_attention(q, k, v)
+    keys = None if mask is None else mask[:, None, None]
+    return scaled_dot_product_attention(q, k, v, attn_mask=keys)
 
 
-def sparse(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def sparse(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Select queries and attend with them, as ``SparseAttention`` does between its layers."""
-    batch, _, length, _ = q.shape
-    mask = torch.ones(batch, length, dtype=torch.bool)
-    bound = count_selected_queries(length, FACTOR)
+    bound = count_selected_queries(q.shape[2], FACTOR)
     scores = score_all_keys(q, k, mask, bound)
-    weight = QuerySelection(FACTOR)(q, k, mask, scores).to(v.dtype)
-    return attend_selected(q, k, v, weight, mask, bound, scores)
+    selected = QuerySelection(FACTOR)(q, k, mask, scores)
+    return attend_selected(q, k, v, selected, mask, bound, scores)
 
 
-def measure_seconds(function, tensors: list[Tensor]) -> float:
-    """Measure one forward and backward pass."""
-    began = time.perf_counter()
-    function(*tensors).sum().backward()
-    return time.perf_counter() - began
-
-
-def compare(length: int, batch: int) -> tuple[float, float]:
-    """Measure the median seconds of dense and sparse attention, alternately."""
+def compare(length: int, batch: int, limit: float, complete: bool) -> dict[str, object]:
+    """Measure dense and sparse attention, forward and backward, in turns."""
     torch.manual_seed(0)
     shape = (batch, N_HEADS, length, HEAD_DIM)
-    tensors = [torch.randn(shape, requires_grad=True) for _ in range(3)]
-    times: dict[str, list[float]] = {"dense": [], "sparse": []}
-    inner = max(1, 2000 // length)  # short passes are timed in groups
-    for repeat in range(N_REPEATS + 3):
-        for name, function in (("dense", dense), ("sparse", sparse)):
-            elapsed = sum(measure_seconds(function, tensors) for _ in range(inner)) / inner
-            if repeat >= 3:
-                times[name].append(elapsed)
-    return statistics.median(times["dense"]), statistics.median(times["sparse"])
+    qkv = [torch.randn(shape, requires_grad=True) for _ in range(3)]
+    mask = None if complete else torch.ones(batch, length, dtype=torch.bool)
+    parts = {
+        "dense": lambda: dense(*qkv, mask).sum().backward(),
+        "sparse": lambda: sparse(*qkv, mask).sum().backward(),
+    }
+    # short passes are timed in groups
+    seconds = time_in_turns(parts, N_TURNS, repeats=max(1, 1000 // length))
+    return {
+        "L": length,
+        "batch": batch,
+        "steps": "complete" if complete else "masked",
+        "dense, ms": 1000 * float(np.median(seconds["dense"])),
+        "sparse, ms": 1000 * float(np.median(seconds["sparse"])),
+        "ratio": ratio(seconds["sparse"], seconds["dense"]),
+        "aim": aim(at_most=limit),
+    }
 
 
 def train_long(length: int = 4096, batch: int = 4) -> tuple[float, float]:
@@ -79,18 +84,28 @@ def train_long(length: int = 4096, batch: int = 4) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the table."""
-    print(f"{torch.get_num_threads()} threads")
-    print("| L | batch | dense, ms | sparse, ms | ratio | target |")
-    print("|---|---|---|---|---|---|")
-    for length, batch, target in CASES:
-        slow, fast = compare(length, batch)
-        print(
-            f"| {length} | {batch} | {1000 * slow:.2f} | {1000 * fast:.2f} | {fast / slow:.2f} "
-            f"| {target} |"
-        )
+    """Print or record the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--record", action="store_true", help="write the results file")
+    options = parser.parse_args()
+    rows = [compare(*case, complete) for case in CASES for complete in (True, False)]
+    print(markdown(rows))
     elapsed, memory = train_long()
-    print(f"fusion of DEP-Former, L = 4096, batch 4: {elapsed:.1f} s per step, {memory:.1f} GiB")
+    note = f"The whole fusion of DEP-Former, L = 4096, batch 4: {elapsed:.1f} s per training step, "
+    note += f"peak memory {memory:.1f} GiB."
+    print(note)
+    if options.record:
+        threads = torch.get_num_threads()
+        print(
+            record(
+                "sparse_attention",
+                rows,
+                command=f"OMP_NUM_THREADS={threads} python "
+                "experiments/benchmarks/sparse_attention.py --record",
+                interval="smallest and largest of the turns",
+                notes=f"Processor time, forward and backward. {note}",
+            )
+        )
 
 
 if __name__ == "__main__":
