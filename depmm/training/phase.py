@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, get_grad_scaler
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, get_grad_scaler
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -59,7 +59,8 @@ class PhaseTrainer:
         self.unwrapped_model, self.accelerator = model, accelerator
         # releases the wrapper and the optimizer of the previous phase
         accelerator.free_memory()
-        if accelerator.num_processes > 1:
+        # a launcher wraps the model even if it starts one process
+        if accelerator.distributed_type != DistributedType.NO:
             # the search costs time in each step
             handler = accelerator.ddp_handler or DistributedDataParallelKwargs()
             handler.find_unused_parameters = has_unused_parameters(config, data, model)

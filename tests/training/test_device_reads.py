@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from accelerate import DistributedType
 from imitated_gpu import GPU, imitated_gpu
 from model_builders import ENCODERS, FUSIONS, model_of
 from training_on_processes import N_SESSIONS, Sessions
@@ -31,7 +32,7 @@ def train_on_imitated_gpu(kind: str, fusion: str, **settings) -> list[tuple[int,
         dataset=sessions,
     )
     accelerator = SimpleNamespace(
-        device=GPU, num_processes=1, process_index=0, scaler=None,
+        device=GPU, distributed_type=DistributedType.NO, num_processes=1, process_index=0, scaler=None,
         free_memory=lambda: None, prepare=lambda *parts: parts, reduce=lambda tensor, how: tensor,
         unscale_gradients=lambda optimizer: None, backward=lambda loss: loss.backward(),
         no_sync=lambda model: nullcontext(),
