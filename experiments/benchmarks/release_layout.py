@@ -111,7 +111,7 @@ def main() -> None:
         threads = torch.get_num_threads()
         print(
             record(
-                "training_step",
+                "release_layout",
                 rows,
                 command=f"OMP_NUM_THREADS={threads} python "
                 "experiments/benchmarks/release_layout.py --record",

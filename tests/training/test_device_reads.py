@@ -32,7 +32,8 @@ def train_on_imitated_gpu(kind: str, fusion: str, **settings) -> list[tuple[int,
         dataset=sessions,
     )
     accelerator = SimpleNamespace(
-        device=GPU, distributed_type=DistributedType.NO, num_processes=1, process_index=0, scaler=None,
+        device=GPU, distributed_type=DistributedType.NO, num_processes=1, process_index=0,
+        scaler=None,
         free_memory=lambda: None, prepare=lambda *parts: parts, reduce=lambda tensor, how: tensor,
         unscale_gradients=lambda optimizer: None, backward=lambda loss: loss.backward(),
         no_sync=lambda model: nullcontext(),
