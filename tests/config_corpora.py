@@ -30,6 +30,7 @@ ALLOWED = {
 N_SUBJECTS, N_WORDS = 10, 3
 SIZES: dict[str, tuple[int, int]] = {
     "demo": (10, 6),
+    "demo_fusion": (10, 6),
     "ewre": (10, 24),
     "ewre_raw": (10, 6),
     "planted_words": (10, 6),

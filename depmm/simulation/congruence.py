@@ -15,10 +15,10 @@ from depmm.config import CROP_SIZE, TRACKS
 from depmm.simulation.designs import Array, congruence_logit
 from depmm.simulation.face import MOUTH_LIMIT, Face
 
-GAIN_DB_PER_UNIT = 3.0  # of the voice; duration and pitch do not change, which a face would show
+GAIN_DB_PER_UNIT = 4.0  # of the voice; duration and pitch do not change, which a face would show
 MOUTH_SIZE = 0.5  # factor on the opening of the mouth at an expression of 0
 MOUTH_PER_UNIT = float(np.exp(0.4))  # further factor for each unit
-STILLNESS = 1.5  # bluntness of the face at all words: head and brows move less than in speech
+STILLNESS = 4.0  # bluntness of the face at all words: only the mouth and the eyelids move
 EXPRESSION_LIMITS = (-4.0, 4.0)  # range that voice and face can show
 EXPRESSION_SD = 1.0
 
@@ -34,7 +34,7 @@ DEFINITION = (
     "depressed and -1 for healthy subjects, and noise N(0, expression_sd). Clipped to "
     "expression_limits, each unit of audio expression changes the level of a word, and each unit "
     "of face expression the opening of the mouth, by the values of effect_per_unit. Nothing else "
-    "differs: the bluntness of the voice is 0 and that of the face 1.5. planted_region is where "
+    "differs: the bluntness of the voice is 0 and that of the face 4. planted_region is where "
     "the face shows the expression; the box of a subject is [left, "
     "top, right, bottom] in pixels of the video frame (which is the aligned crop) while the head "
     "is at rest."

@@ -74,10 +74,9 @@ def test_training_the_demo_without_its_corpus_prints_the_commands_of_the_makefil
         run_script("train_fusion.py")
     commands = re.findall(r"^ +depmm (.*)$", str(info.value.code), flags=re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
-    recipe = {
-        command.split()[0]: command.split()
-        for command in re.findall(r"^\t\$\(BIN\)/depmm (.*)$", makefile, flags=re.MULTILINE)
-    }
+    recipe: dict[str, list[str]] = {}  # of the first corpus
+    for command in re.findall(r"^\t\$\(BIN\)/depmm (.*)$", makefile, flags=re.MULTILINE):
+        recipe.setdefault(command.split()[0], command.split())
     assert [command.split()[0] for command in commands] == ["simulate", "index", "extract"]
     for command in map(str.split, commands):
         # the message gives the name of the config instead of its file

@@ -1,0 +1,153 @@
+"""Run both corpora of the demo with other seeds, and record what ``make demo`` should print.
+
+    python experiments/demo_seeds.py OUT [--seeds 10] [--workers 1] [--record]
+
+Each seed simulates, indexes and extracts both corpora, and trains and evaluates DEP-Former and its
+unimodal halves with the same seed. A finished seed is one file in ``OUT``; the same command
+continues an interrupted study, and recordings, stores and runs of a finished seed are deleted.
+``--record`` writes ``results/demo_seeds.json`` from the seeds that are finished.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from depmm.files.writing import write_text
+from experiments.demo_summary import CORPORA, DIFFERENCE, SYSTEMS, prediction_interval, read_figures
+
+ROOT = Path(__file__).parents[1]
+SIMULATIONS = {
+    "demo": ["--subjects", "96", "--steps", "12", "--effect", "1.25"],
+    "demo_fusion": [
+        *("--pattern", "congruence"),
+        *("--subjects", "220", "--steps", "6", "--effect", "3"),
+    ],
+}
+
+
+def commands(corpus: str, seed: int, workers: int) -> list[list[str]]:
+    """Return the commands of depmm for one corpus and seed, in a folder of their own.
+
+    Parameters
+    ----------
+    corpus : str
+        Key of ``CORPORA``.
+    seed : int
+        Seed of the corpus and of the trainings.
+    workers : int
+        Processes of simulation and extraction.
+    """
+    recordings, manifest = f"corpora/{corpus}/recordings", f"corpora/{corpus}/manifest"
+    processes = ["--workers", str(workers)]
+    runs = [f"runs/{corpus}{suffix}" for suffix in SYSTEMS]
+    trainings = [
+        ["train", f"{corpus}{suffix}", f"seed={seed}"] for suffix in SYSTEMS if suffix != "_sum"
+    ]
+    return [
+        ["simulate", recordings, *SIMULATIONS[corpus], "--seed", str(seed), *processes],
+        ["index", "ewre_simulated", recordings, "--out", manifest],
+        [
+            *("extract", manifest, recordings, "--out", f"stores/{corpus}"),
+            *("--config", corpus, *processes),
+        ],
+        *trainings,
+        ["combine", runs[1], runs[2], "--out", runs[3]],
+        ["compare", *runs, "--out", f"runs/{corpus}_compared"],
+    ]
+
+
+def run_seed(out: Path, seed: int, workers: int) -> None:
+    """Run both corpora with one seed and write their figures; repeats no finished command.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+    seed, workers : int
+        As in ``commands``.
+    """
+    folder = out / f"seed_{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / "done.txt"
+    finished = done.read_text().splitlines() if done.is_file() else []
+    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    for corpus in CORPORA:
+        for command in commands(corpus, seed, workers):
+            line = " ".join(command)
+            if line in finished:
+                continue
+            print(f"seed {seed}: depmm {line}", flush=True)
+            subprocess.run(
+                [sys.executable, "-m", "depmm", *command],
+                cwd=folder, check=True, env={**os.environ, "PYTHONPATH": path},
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            with done.open("a") as file:
+                file.write(line + "\n")
+    figures = {f"{f.corpus}/{f.system}": f.value for f in read_figures(folder / "runs")}
+    write_text(out / f"seed_{seed}.json", json.dumps(figures, indent=1) + "\n")
+    shutil.rmtree(folder)
+
+
+def make_rows(results: list[dict[str, float]]) -> list[dict[str, object]]:
+    """Make the rows of the results file.
+
+    Parameters
+    ----------
+    results : list of dict of str to float
+        Figures of each seed, as written by ``run_seed``.
+    """
+    rows: list[dict[str, object]] = []
+    for corpus in CORPORA:
+        for system in (*SYSTEMS.values(), DIFFERENCE):
+            values = [result[f"{corpus}/{system}"] for result in results]
+            low, high = prediction_interval(values, -1.0 if system == DIFFERENCE else 0.0)
+            rows.append(
+                {
+                    "corpus": corpus,
+                    "system": system,
+                    "value": {"value": float(np.mean(values)), "low": low, "high": high},
+                    "SD": round(float(np.std(values, ddof=1)), 4),
+                    "lowest": round(min(values), 4),
+                    "highest": round(max(values), 4),
+                }
+            )
+    return rows
+
+
+def main() -> None:
+    """Run the seeds that are missing, and record the table on request."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
+    seeds = list(range(options.seeds))
+    for seed in seeds:
+        if not (options.out / f"seed_{seed}.json").is_file():
+            run_seed(options.out.absolute(), seed, options.workers)
+    results = [json.loads((options.out / f"seed_{seed}.json").read_text()) for seed in seeds]
+    rows = make_rows(results)
+    for row in rows:
+        print(row)
+    if options.record:
+        from experiments.results import record
+
+        record(
+            "demo_seeds",
+            rows,
+            command=f"python experiments/demo_seeds.py OUT --seeds {options.seeds} --record",
+            seeds=seeds,
+            interval="99 % prediction interval of one further seed of corpus and training",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The summary of the demo: expected figures, figures outside of them, and the seeds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depmm.config import load_config
+from experiments import demo_seeds, demo_summary
+from experiments.demo_summary import CORPORA, DIFFERENCE, SYSTEMS, prediction_interval
+
+ROOT = Path(__file__).parents[2]
+AUROC = {"demo": [0.99, 0.97, 0.9, 0.98], "demo_fusion": [0.95, 0.5, 0.52, 0.51]}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Folders of evaluated runs, with metrics only."""
+    for corpus in AUROC:
+        write_comparison(tmp_path, corpus, AUROC[corpus])
+    return tmp_path
+
+
+def write_comparison(runs: Path, corpus: str, values: list[float]) -> None:
+    """Write what ``depmm compare`` writes of four runs, as far as the summary reads it."""
+    metrics = {
+        f"{corpus}{suffix}": {
+            "metrics": {"auroc": {"value": value, "ci_low": value - 0.1, "ci_high": value + 0.1}}
+        }
+        for suffix, value in zip(SYSTEMS, values, strict=True)
+    }
+    pair = {"run_a": corpus, "run_b": f"{corpus}_sum", "ci_low": -0.1, "ci_high": 0.6}
+    rows = [
+        pair | {"metric": "balanced_accuracy", "difference": 0.0},
+        pair | {"metric": "auroc", "run_b": f"{corpus}_face_only", "difference": 0.1},
+        pair | {"metric": "auroc", "difference": values[0] - values[3]},
+    ]
+    folder = runs / f"{corpus}_compared"
+    folder.mkdir(exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps({"runs": metrics, "comparison": rows}))
+
+
+def record_seeds(path: Path, results: list[dict[str, float]]) -> Path:
+    path.write_text(json.dumps({"rows": demo_seeds.make_rows(results)}))
+    return path
+
+
+def draw_seeds(runs: Path, shift: float) -> list[dict[str, float]]:
+    """Figures of ten seeds around those of the runs, plus a shift."""
+    rng = np.random.default_rng(0)
+    figures = demo_summary.read_figures(runs)
+    return [
+        {f"{f.corpus}/{f.system}": f.value + shift + rng.normal(0, 0.01) for f in figures}
+        for _ in range(10)
+    ]
+
+
+def test_the_prediction_interval_covers_a_further_seed() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(0.5, 0.02, (4000, 11))
+    inside = [
+        low <= row[10] <= high
+        for row in values
+        for low, high in [prediction_interval(row[:10].tolist())]
+    ]
+    assert np.mean(inside) == pytest.approx(0.99, abs=0.006)
+    assert prediction_interval([1.0, 1.0, 0.99])[1] == 1.0
+
+
+def test_figures_within_their_interval_pass(runs: Path, tmp_path: Path, monkeypatch, capsys):
+    path = record_seeds(tmp_path / "seeds.json", draw_seeds(runs, 0.0))
+    monkeypatch.setattr(demo_summary, "read_expected", lambda: read(path))
+    demo_summary.main([str(runs)])
+    out = capsys.readouterr().out
+    assert out.count("[") >= 2 * 5
+    assert "OUTSIDE" not in out
+    assert f"{runs}/demo_fusion/report.html" in out
+
+
+read = demo_summary.read_expected
+
+
+def test_a_figure_outside_of_its_interval_ends_with_its_name(
+    runs: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    path = record_seeds(tmp_path / "seeds.json", draw_seeds(runs, 0.0))
+    write_comparison(runs, "demo_fusion", [0.95, 0.5, 0.8, 0.51])  # a leak of the face
+    monkeypatch.setattr(demo_summary, "read_expected", lambda: read(path))
+    with pytest.raises(SystemExit) as info:
+        demo_summary.main([str(runs)])
+    assert "demo_fusion: face only" in str(info.value.code)
+    assert capsys.readouterr().out.count("OUTSIDE") == 1
+
+
+def test_without_a_results_file_nothing_is_expected(runs: Path, tmp_path: Path) -> None:
+    assert read(tmp_path / "none.json") == {}
+    lines, outside = demo_summary.summarise(demo_summary.read_figures(runs), {})
+    assert len(outside) == 0
+    assert sum(DIFFERENCE in line for line in lines) == len(CORPORA)
+
+
+def test_the_study_runs_the_commands_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    recipe = {" ".join(line.split()) for line in makefile.splitlines() if "$(BIN)/" in line}
+    for corpus in CORPORA:
+        assert load_config(corpus).data.manifest == Path(f"corpora/{corpus}/manifest")
+        for command in demo_seeds.commands(corpus, 0, 1):
+            words = set(" ".join(command).replace("--workers 1", "").split()) - {"seed=0"}
+            if command[0] != "train":
+                assert any(words <= set(line.split()) for line in recipe), command
+            elif command[1] != "demo":  # which experiments/train_fusion.py trains
+                assert f"train-{command[1]}" in makefile
