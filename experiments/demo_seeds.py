@@ -29,6 +29,7 @@ SIMULATIONS = {
         *("--subjects", "220", "--steps", "6", "--effect", "3"),
     ],
 }
+EXPLAIN = ["--method", "grad_cam", "--method", "region_occlusion"]
 
 
 def commands(corpus: str, seed: int, workers: int) -> list[list[str]]:
@@ -58,6 +59,7 @@ def commands(corpus: str, seed: int, workers: int) -> list[list[str]]:
         ],
         *trainings,
         ["combine", runs[1], runs[2], "--out", runs[3]],
+        *([["explain", runs[0], *EXPLAIN]] if corpus == "demo_fusion" else []),
         ["compare", *runs, "--out", f"runs/{corpus}_compared"],
     ]
 
@@ -104,20 +106,20 @@ def make_rows(results: list[dict[str, float]]) -> list[dict[str, object]]:
         Figures of each seed, as written by ``run_seed``.
     """
     rows: list[dict[str, object]] = []
-    for corpus in CORPORA:
-        for system in (*SYSTEMS.values(), DIFFERENCE):
-            values = [result[f"{corpus}/{system}"] for result in results]
-            low, high = prediction_interval(values, -1.0 if system == DIFFERENCE else 0.0)
-            rows.append(
-                {
-                    "corpus": corpus,
-                    "system": system,
-                    "value": {"value": float(np.mean(values)), "low": low, "high": high},
-                    "SD": round(float(np.std(values, ddof=1)), 4),
-                    "lowest": round(min(values), 4),
-                    "highest": round(max(values), 4),
-                }
-            )
+    for name in results[0]:
+        corpus, system = name.split("/", 1)
+        values = [result[name] for result in results]
+        low, high = prediction_interval(values, -1.0 if system == DIFFERENCE else 0.0)
+        rows.append(
+            {
+                "corpus": corpus,
+                "system": system,
+                "value": {"value": float(np.mean(values)), "low": low, "high": high},
+                "SD": round(float(np.std(values, ddof=1)), 4),
+                "lowest": round(min(values), 4),
+                "highest": round(max(values), 4),
+            }
+        )
     return rows
 
 
@@ -145,7 +147,7 @@ def main() -> None:
             rows,
             command=f"python experiments/demo_seeds.py OUT --seeds {options.seeds} --record",
             seeds=seeds,
-            interval="99 % prediction interval of one further seed of corpus and training",
+            interval="99.9 % prediction interval of one further seed of corpus and training",
         )
 
 

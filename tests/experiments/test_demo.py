@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from depmm.config import load_config
@@ -18,8 +19,27 @@ AUROC = {"demo": [0.99, 0.97, 0.9, 0.98], "demo_fusion": [0.95, 0.5, 0.52, 0.51]
 def runs(tmp_path: Path) -> Path:
     """Folders of evaluated runs, with metrics only."""
     for corpus in AUROC:
-        write_comparison(tmp_path, corpus, AUROC[corpus])
-    return tmp_path
+        write_comparison(tmp_path / "runs", corpus, AUROC[corpus])
+    truth = tmp_path / "corpora" / "demo_fusion" / "recordings" / "truth.json"
+    truth.parent.mkdir(parents=True)
+    truth.write_text(json.dumps({"planted_region": {"third": "lower_third"}}))
+    sizes = {"upper_third": [1.0, 2.0], "middle_third": [-1.0, 0.0], "lower_third": [-6.0, 6.0]}
+    rows = [
+        {"subject": subject, "region": region, "occlusion": values[k], "share": abs(values[k]) / 8}
+        for region, values in (sizes | {"0-300_hz": [9.0, 9.0]}).items()
+        for k, subject in enumerate(["S001", "S002"])
+    ]
+    (tmp_path / "runs" / "demo_fusion").mkdir()
+    for name in demo_summary.REGIONS:
+        pd.DataFrame(rows).to_parquet(tmp_path / "runs" / "demo_fusion" / f"{name}.parquet")
+    return tmp_path / "runs"
+
+
+def test_the_share_of_the_planted_region_by_hand(runs: Path) -> None:
+    for figure in demo_summary.read_figures(runs)[-2:]:
+        assert figure.system.endswith("lower_third")
+        assert figure.value == pytest.approx(0.75)  # 6 of 8, without the band of the voice
+        assert figure.high - figure.low < 1e-12
 
 
 def write_comparison(runs: Path, corpus: str, values: list[float]) -> None:
@@ -37,7 +57,7 @@ def write_comparison(runs: Path, corpus: str, values: list[float]) -> None:
         pair | {"metric": "auroc", "difference": values[0] - values[3]},
     ]
     folder = runs / f"{corpus}_compared"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps({"runs": metrics, "comparison": rows}))
 
 
@@ -64,12 +84,12 @@ def test_the_prediction_interval_covers_a_further_seed() -> None:
         for row in values
         for low, high in [prediction_interval(row[:10].tolist())]
     ]
-    assert np.mean(inside) == pytest.approx(0.99, abs=0.006)
+    assert np.mean(inside) == pytest.approx(0.999, abs=0.002)
     assert prediction_interval([1.0, 1.0, 0.99])[1] == 1.0
 
 
-def test_figures_within_their_interval_pass(runs: Path, tmp_path: Path, monkeypatch, capsys):
-    path = record_seeds(tmp_path / "seeds.json", draw_seeds(runs, 0.0))
+def test_figures_within_their_interval_pass(runs: Path, monkeypatch, capsys):
+    path = record_seeds(runs.parent / "seeds.json", draw_seeds(runs, 0.0))
     monkeypatch.setattr(demo_summary, "read_expected", lambda: read(path))
     demo_summary.main([str(runs)])
     out = capsys.readouterr().out
@@ -82,9 +102,9 @@ read = demo_summary.read_expected
 
 
 def test_a_figure_outside_of_its_interval_ends_with_its_name(
-    runs: Path, tmp_path: Path, monkeypatch, capsys
+    runs: Path, monkeypatch, capsys
 ) -> None:
-    path = record_seeds(tmp_path / "seeds.json", draw_seeds(runs, 0.0))
+    path = record_seeds(runs.parent / "seeds.json", draw_seeds(runs, 0.0))
     write_comparison(runs, "demo_fusion", [0.95, 0.5, 0.8, 0.51])  # a leak of the face
     monkeypatch.setattr(demo_summary, "read_expected", lambda: read(path))
     with pytest.raises(SystemExit) as info:
