@@ -44,6 +44,7 @@ demo: $(STAMP)
 	$(BIN)/depmm simulate corpora/demo_fusion/recordings --pattern congruence \
 		--subjects 220 --steps 6 --seed 0 --effect 3
 	$(BIN)/depmm index ewre_simulated corpora/demo_fusion/recordings --out corpora/demo_fusion/manifest
+	$(BIN)/depmm audit corpora/demo_fusion/manifest --root corpora/demo_fusion/recordings
 	$(BIN)/depmm extract corpora/demo_fusion/manifest corpora/demo_fusion/recordings \
 		--out stores/demo_fusion --config demo_fusion
 	$(MAKE) --jobs 2 $(DEMO_TRAININGS)
