@@ -142,7 +142,14 @@ def read_expected(path: Path = SEEDS_FILE) -> dict[tuple[str, str], dict[str, fl
     if not path.is_file():
         return {}
     rows = json.loads(path.read_text("utf-8"))["rows"]
-    return {(row["corpus"], row["system"]): row["value"] for row in rows}
+    return {
+        (row["corpus"], row["system"]): {
+            "value": row["mean"]["value"],
+            "low": row["lowest expected"],
+            "high": row["highest expected"],
+        }
+        for row in rows
+    }
 
 
 def summarise(
