@@ -47,7 +47,7 @@ demo: $(STAMP)
 	$(BIN)/depmm audit corpora/demo_fusion/manifest --root corpora/demo_fusion/recordings
 	$(BIN)/depmm extract corpora/demo_fusion/manifest corpora/demo_fusion/recordings \
 		--out stores/demo_fusion --config demo_fusion
-	$(MAKE) --jobs 2 $(DEMO_TRAININGS)
+	$(MAKE) --jobs 2 --output-sync=target $(DEMO_TRAININGS)
 	$(BIN)/depmm evaluate runs/demo_fusion
 	$(BIN)/depmm explain runs/demo_fusion --method grad_cam --method region_occlusion --html
 	$(BIN)/depmm combine runs/demo_audio_only runs/demo_face_only --out runs/demo_sum
