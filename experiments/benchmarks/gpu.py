@@ -36,12 +36,8 @@ from torch.nn.parallel import DistributedDataParallel
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
 from depmm.models.encoders.build import build_encoder
-from depmm.models.fusion.dep_former.sparse_attention import (
-    QuerySelection,
-    attend_selected,
-    count_selected_queries,
-    score_all_keys,
-)
+from depmm.models.fusion.dep_former.query_selection import QuerySelection, count_selected_queries
+from depmm.models.fusion.dep_former.sparse_attention import attend_selected, score_all_keys
 from experiments.benchmarks.gpu_work import (
     CROP_SIZE,
     FACE_ENCODER,
@@ -233,8 +229,8 @@ def measure_attention(length: int, batch: int, kernel: SDPBackend | None, setup:
 
     def sparse() -> None:
         scores = score_all_keys(q, k, mask, bound)
-        weight = selection(q, k, mask, scores).to(v.dtype)
-        attend_selected(q, k, v, weight, mask, bound, scores).sum().backward()
+        selected = selection(q, k, mask, scores)
+        attend_selected(q, k, v, selected, mask, bound, scores).sum().backward()
 
     if kernel is None:
         rate, reference = rates_in_turns([sparse, dense], setup)
