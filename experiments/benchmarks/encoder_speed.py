@@ -14,9 +14,7 @@ smallest and largest ratio of a turn.
 
 import argparse
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import librosa
@@ -28,29 +26,12 @@ from depmm.config import SAMPLE_RATE
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.models.encoders.resnet50 import FaceBackbone
 from experiments.benchmarks.tables import markdown
-from experiments.results import aim, interval, record
+from experiments.benchmarks.turns import ratio, time_in_turns
+from experiments.results import aim, record
 
 BATCHES = ((32, 2), (16, 4), (8, 10))  # clips, seconds of a clip
 N_CROPS, CROP_SIZE = 32, 224
 MFCC_AIM, NETWORK_AIM = 0.4, 0.9
-Part = Callable[[], np.ndarray]
-
-
-def time_in_turns(parts: tuple[Part, Part], n_turns: int) -> np.ndarray:
-    """Measure the processor time of two computations, shape (n_turns, 2), after a warm-up."""
-    seconds = np.zeros((n_turns, 2))
-    for turn in range(-1, n_turns):
-        for column, part in enumerate(parts):
-            start = time.process_time()
-            part()
-            if turn >= 0:
-                seconds[turn, column] = time.process_time() - start
-    return seconds
-
-
-def spread(ratios: np.ndarray) -> dict[str, float]:
-    """Return median and range."""
-    return interval(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
 
 def compare_mfcc(n_clips: int, length_s: int, n_turns: int) -> dict[str, object]:
@@ -76,14 +57,13 @@ def compare_mfcc(n_clips: int, length_s: int, n_turns: int) -> dict[str, object]
         )  # fmt: skip
 
     difference = np.abs(ours() - reference()).max()
-    seconds = time_in_turns((ours, reference), n_turns)
-    own, other = 1000 * np.median(seconds, 0) / n_clips
+    seconds = time_in_turns({"ours": ours, "reference": reference}, n_turns)
     return {
         "work": f"MFCC, {n_clips} clips of {length_s} s",
         "reference": "librosa, per clip",
-        "ms each": float(own),
-        "ms each, reference": float(other),
-        "ratio": spread(seconds[:, 0] / seconds[:, 1]),
+        "ms each": 1000 * float(np.median(seconds["ours"])) / n_clips,
+        "ms each, reference": 1000 * float(np.median(seconds["reference"])) / n_clips,
+        "ratio": ratio(seconds["ours"], seconds["reference"]),
         "aim": aim(at_most=MFCC_AIM),
         "largest difference": float(difference),
     }
@@ -113,14 +93,13 @@ def compare_network(n_crops: int, size: int, n_turns: int) -> dict[str, object]:
 
     expected = reference()
     difference = np.abs(ours() - expected).max() / np.abs(expected).max()
-    seconds = time_in_turns((ours, reference), n_turns)
-    own, other = 1000 * np.median(seconds, 0) / n_crops
+    seconds = time_in_turns({"ours": ours, "reference": reference}, n_turns)
     return {
         "work": f"SE-ResNet-50, {n_crops} crops",
         "reference": "ONNX Runtime",
-        "ms each": float(own),
-        "ms each, reference": float(other),
-        "ratio": spread(seconds[:, 1] / seconds[:, 0]),
+        "ms each": 1000 * float(np.median(seconds["ours"])) / n_crops,
+        "ms each, reference": 1000 * float(np.median(seconds["reference"])) / n_crops,
+        "ratio": ratio(seconds["reference"], seconds["ours"]),
         "aim": aim(at_least=NETWORK_AIM),
         "largest difference": float(difference),
     }

@@ -78,8 +78,7 @@ def bootstrap_weights(
             if table.max() > np.iinfo(counts.dtype).max:
                 counts = counts.astype(np.min_scalar_type(len(first)))
             counts[start : start + size, members] = table.reshape(size, len(members))
-    unchanged = len(subject) == len(first) and bool((np.diff(subject) == 1).all())
-    return counts if unchanged else counts[:, subject]
+    return counts if np.array_equal(subject, np.arange(len(first))) else counts[:, subject]
 
 
 def assign_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
