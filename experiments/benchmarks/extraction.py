@@ -41,7 +41,8 @@ from depmm.media.video.face_landmarker import find_landmarker
 from depmm.media.video.faces import MAX_FACES, FaceTracker, suppress_mediapipe_log
 from depmm.media.video.video import decode_frames, read_frames
 from experiments.benchmarks.tables import markdown
-from experiments.results import aim, interval, record
+from experiments.benchmarks.turns import ratio
+from experiments.results import aim, record
 
 WIDTH, HEIGHT = 853, 480
 N_FRAMES, TURN = 240, 20
@@ -107,13 +108,12 @@ def compare_faces(videos: list[Path]) -> list[dict[str, Any]]:
     rows = []
     for name, clock in (("wall clock", 0), ("processor time", 1)):
         own, reference = ([turn[clock] for turn in turns[key]] for key in ("tracker", "landmarker"))
-        ratios = [b / a for a, b in zip(own, reference, strict=True)]
         rows.append(
             {
                 "clock": name,
                 "tracker, frames/s": round(TURN / statistics.median(own), 1),
                 "landmarker alone, frames/s": round(TURN / statistics.median(reference), 1),
-                "ratio": spread(ratios),
+                "ratio": ratio(np.array(reference), np.array(own)),
                 "aim": aim(at_least=0.88),
             }
         )
@@ -166,7 +166,7 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
                 turns[workers].append(timing)
                 memory[workers] = max(memory[workers], peak)
                 print(f"{workers}: {timing[0]:.1f} s, {timing[1]:.1f} s of processor time")
-    ratios = [one[0] / two[0] for one, two in zip(turns[1], turns[2], strict=True)]
+    clocks = {n: np.array([turn[0] for turn in turns[n]]) for n in (1, 2)}
     return [
         {
             "clips": len(videos),
@@ -174,7 +174,7 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
             "processor s": round(statistics.median(turn[1] for turn in turns[1]), 1),
             "two workers, s": round(statistics.median(turn[0] for turn in turns[2]), 1),
             "processor s of both": round(statistics.median(turn[1] for turn in turns[2]), 1),
-            "ratio": spread(ratios),
+            "ratio": ratio(clocks[1], clocks[2]),
             "aim": aim(at_least=1.8),
             "peak memory of a process, MiB": round(max(memory.values())),
         }
@@ -193,12 +193,6 @@ def timed(function: Callable[[], object]) -> Timing:
     start, start_cpu = time.perf_counter(), time.process_time()
     function()
     return time.perf_counter() - start, time.process_time() - start_cpu
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the median and the range."""
-    cells = statistics.median(values), min(values), max(values)
-    return interval(*(round(cell, 3) for cell in cells))
 
 
 def sample_faces(videos: list[Path]) -> Iterator[np.ndarray]:
