@@ -6,7 +6,7 @@ import scipy.stats
 from scipy.special import expit
 
 from depmm.evaluation.prediction_checks import check_predictions
-from depmm.evaluation.stats.bootstrap import resample_sessions
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 from depmm.evaluation.thresholds import apply_threshold
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.stats.bootstrap import resample_sessions
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 
 
 def subject_table(labels, decided, **columns):

@@ -30,10 +30,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from depmm.evaluation.prediction_checks import PredictionTableError
-from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metric_intervals import estimate_difference, estimate_metric
 from depmm.evaluation.stats.metrics import METRICS, PredictionColumn, metric_names
+from depmm.evaluation.stats.resampled_sessions import MetricValues, ResampledSessions
 from depmm.evaluation.stats.undefined import explain_no_comparison, explain_undefined
 from depmm.evaluation.stats.weighted_sums import ROUNDING
 

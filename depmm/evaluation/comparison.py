@@ -19,11 +19,12 @@ import pandas as pd
 from depmm.errors import DepmmError, did_you_mean
 from depmm.evaluation.prediction_checks import MAX_NAMED, session_names
 from depmm.evaluation.predictions import prepare_predictions
-from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, resample_sessions
+from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_difference import compare_pair
 from depmm.evaluation.stats.ranks import rank_runs
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions, resample_sessions
 from depmm.evaluation.stats.undefined import explain_undefined
 from depmm.evaluation.thresholds import Threshold
 from depmm.evaluation.units import Unit

@@ -32,9 +32,9 @@ from sklearn.preprocessing import StandardScaler
 
 from depmm.errors import abbreviate
 from depmm.evaluation.baselines import compute_gain, fitting_rows, judge
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import DEFAULT_THRESHOLD
 from depmm.schemas.manifest import SESSION_KEY

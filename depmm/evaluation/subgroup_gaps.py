@@ -24,9 +24,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions, assign_strata
+from depmm.evaluation.stats.bootstrap import assign_strata
 from depmm.evaluation.stats.metric_intervals import estimate_difference, estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 from depmm.multiple_testing import holm
 
@@ -140,14 +141,14 @@ def permutation_p(tested: ResampledSessions, metric: str, codes: NDArray[np.inte
     definition = METRICS[metric]
     values = []
     for subgroup in range(codes.max() + 1):
-        in_subgroup = (codes == subgroup).astype(np.uint8)
+        in_subgroup = (codes == subgroup).view(np.uint8)
         per_seed = [
             definition.function(
                 rows[definition.measured].to_numpy(float),
                 rows[definition.predicted].to_numpy(float),
-                in_subgroup[:, rows["unit"].to_numpy()],
+                tested.select_columns(seed, in_subgroup),
             )
-            for rows in tested.seeds.values()
+            for seed, rows in tested.seeds.items()
         ]
         values.append(np.mean(per_seed, axis=0))
     gap: Array = np.max(values, axis=0) - np.min(values, axis=0)
@@ -188,7 +189,9 @@ def permute_subgroups(
         What is permuted, for reports.
     """
     code_of_subgroup = {name: code for code, name in enumerate(compared)}
-    codes = sessions[grouping].map(code_of_subgroup).fillna(-1).to_numpy(np.int16)
+    # all permutations together take megabytes: one byte for each code nearly always
+    smallest = np.min_scalar_type(-max(1, len(compared)))
+    codes = sessions[grouping].map(code_of_subgroup).fillna(-1).to_numpy(smallest)
     included = codes >= 0
     sessions, observed = sessions[included], codes[included]
     subject, stratum = assign_strata(sessions)
@@ -204,6 +207,8 @@ def permute_subgroups(
         within = blocks.groupby(["subject", "measured"]).ngroup().to_numpy()
         permuted = _permute(observed, within, n_permutations, seed)
         exchanged = "sessions of a subject"
+    if included.all():
+        return permuted, exchanged
     result = np.repeat(codes[None], 1 + n_permutations, axis=0)
     result[:, included] = permuted
     return result, exchanged

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from depmm.evaluation.covariates import AGE_LABELS, assign_age_bands
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.session_counts import count_sessions
 from depmm.evaluation.subgroup_gaps import UNKNOWN, adjust_gaps, measure_gaps
 from depmm.schemas.manifest import SESSION_KEY, VALENCES

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
-from depmm.evaluation.stats.bootstrap import resample_sessions
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 from depmm.evaluation.thresholds import COLUMN, apply_threshold
 from depmm.evaluation.units import average_properties, average_sessions, unit_columns
 

@@ -29,12 +29,13 @@ from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
 from depmm.evaluation.reports.study import describe_study
 from depmm.evaluation.stats.binary_metrics import confusion
-from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, resample_sessions
+from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.calibration import measure_calibration
 from depmm.evaluation.stats.calibrators import CalibrationError
 from depmm.evaluation.stats.conformal_intervals import measure_severity_intervals, score_range
 from depmm.evaluation.stats.conformal_sets import ALPHAS, measure_label_sets
 from depmm.evaluation.stats.metrics import HEADLINE
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions, resample_sessions
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
 from depmm.evaluation.stats.session_counts import count_sessions
 from depmm.evaluation.stats.weighted_sums import unit_weights

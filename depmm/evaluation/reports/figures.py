@@ -24,8 +24,8 @@ from depmm.evaluation.reports.figure_style import (
     new_axes,
     to_svg,
 )
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.curves import pr_curve, roc_curve
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
 
 GRID = np.linspace(0, 1, 201)  # false positive rates or recalls at which curves are evaluated

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.schemas.manifest import SUBJECT_KEY
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibrators import CalibrationError
 from depmm.evaluation.stats.conformal_sets import ALPHAS, fit_label_sets, predict_label_sets
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 
 OUTCOMES = ("negative", "indeterminate", "positive")
 

@@ -9,8 +9,8 @@ from depmm.evaluation.baselines import NO_SOURCE
 from depmm.evaluation.covariate_baselines import covariate_warnings
 from depmm.evaluation.prediction_checks import MAX_NAMED
 from depmm.evaluation.reports.fold_metrics import pooling_warning
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.subgroups import subgroup_warnings
 
 FEW_SUBJECTS = 20  # with 12 subjects and an AUROC of .80, the interval has a mean width of .50

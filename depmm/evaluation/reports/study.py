@@ -12,8 +12,8 @@ import pandas as pd
 from depmm.evaluation.reports.indeterminate import count_indeterminate
 from depmm.evaluation.reports.participants import describe_participants, smallest_effects
 from depmm.evaluation.reports.split_gap import measure_split_gap
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 
 
 def describe_study(

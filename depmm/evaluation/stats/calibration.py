@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from depmm.evaluation.stats.binary_metrics import brier, log_loss
-from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.calibration_line import calibration_line
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
@@ -27,9 +26,10 @@ from depmm.evaluation.stats.reliability import (
     ece_if_calibrated,
     reliability_bins,
 )
+from depmm.evaluation.stats.resampled_sessions import MetricValues, ResampledSessions
 from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.training_variance import add_training_variance, average_repeats
-from depmm.evaluation.stats.weighted_sums import Array, Weights
+from depmm.evaluation.stats.weighted_sums import Array, Weights, weighted_total
 from depmm.schemas.manifest import SUBJECT_KEY
 
 # an ECE has no logarithm of any use: calibrated probabilities have an ECE of 0
@@ -122,7 +122,7 @@ def _calibrate(
 def _in_the_large(rows: pd.DataFrame, weights: Weights) -> Array:
     """Compute the share of positives minus the mean probability."""
     difference = (rows["y_true"] - rows["calibrated"]).to_numpy(float)
-    return np.asarray((weights @ difference) / weights.sum(axis=1, dtype=float))
+    return np.asarray(weighted_total(weights, difference) / weights.sum(axis=1, dtype=float))
 
 
 def _measure_line(calibrated: ResampledSessions) -> dict[str, Any]:

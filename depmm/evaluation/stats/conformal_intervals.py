@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.instruments import find_scale
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibrators import validation_rows
 from depmm.evaluation.stats.conformal_sets import (
     ConformalQuantile,
@@ -24,6 +23,7 @@ from depmm.evaluation.stats.conformal_sets import (
     max_per_subject,
     measured_coverage,
 )
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.weighted_sums import ROUNDING
 
 

@@ -30,9 +30,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibrators import validation_rows
 from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 from depmm.schemas.manifest import SUBJECT_KEY
 

@@ -27,7 +27,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.intervals import (
     Interval,
     hanley_mcneil_variance,
@@ -36,6 +35,7 @@ from depmm.evaluation.stats.intervals import (
     wilson_interval,
 )
 from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.resampled_sessions import MetricValues, ResampledSessions
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 
 PRIOR_DF = 10.0  # degrees of freedom at which estimated and assumed variance have equal weight

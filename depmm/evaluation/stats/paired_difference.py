@@ -25,10 +25,10 @@ import numpy as np
 from scipy import stats
 
 from depmm.evaluation.stats.bca_interval import Jackknife
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.intervals import Interval, mover
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.training_variance import (
     average_repeats,
     satterthwaite,

@@ -21,13 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from depmm.evaluation.prediction_checks import PredictionTableError
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.reliability import clipped_logit
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.severity_metrics import spearman
-from depmm.evaluation.stats.weighted_sums import ROUNDING, Array, Weights
+from depmm.evaluation.stats.weighted_sums import ROUNDING, Array, Weights, weighted_total
 
 TERCILES = ("lowest", "middle", "highest")
 
@@ -81,10 +81,10 @@ def aurc(loss: ArrayLike, confidence: ArrayLike, weights: Weights) -> Array:
     """
     losses = np.asarray(loss, dtype=float)
     level = np.unique(-np.asarray(confidence, dtype=float), return_inverse=True)[1]
-    area = [
-        _curve(np.repeat(losses, counts), np.repeat(level, counts))[1].mean()
-        for counts in weights.astype(int)
-    ]
+    area = []
+    for row in weights:
+        counts = row.astype(int)  # all rows at once need much memory
+        area.append(_curve(np.repeat(losses, counts), np.repeat(level, counts))[1].mean())
     return np.array(area)
 
 
@@ -131,7 +131,9 @@ def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
         ``coverage`` and the mean ``risk`` over seeds at 5 %, 10 %, ..., 100 %.
     """
     area = measure_over_seeds(tested, lambda rows, w: aurc(_error(rows), _confidence(rows), w))
-    risk = measure_over_seeds(tested, lambda rows, w: w @ _error(rows) / w.sum(axis=1))
+    risk = measure_over_seeds(
+        tested, lambda rows, w: weighted_total(w, _error(rows)) / w.sum(axis=1)
+    )
     grid = np.arange(1, 21) / 20
     curves = []
     for rows in tested.seeds.values():

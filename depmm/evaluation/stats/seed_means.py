@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
+from depmm.evaluation.stats.resampled_sessions import MetricValues, ResampledSessions
 from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
 
 

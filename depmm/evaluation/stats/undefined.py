@@ -7,8 +7,8 @@ that the metrics that remain defined (accuracy, errors) say nothing about a base
 
 import numpy as np
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 
 CLASSES = {0: "negative", 1: "positive"}
 

@@ -34,20 +34,27 @@ def unit_weights(n: int) -> NDArray[np.uint8]:
     return np.ones((1, n), dtype=np.uint8)
 
 
-def blocks(n_replicates: int, n_sessions: int) -> Iterator[slice]:
+def blocks(
+    n_replicates: int, n_sessions: int, multiple: int = 1, together: int = 1
+) -> Iterator[slice]:
     """Split replicates into blocks that are small enough to be converted to float64.
 
     Parameters
     ----------
     n_replicates, n_sessions : int
         Shape of the resampling weights.
+    multiple : int, default 1
+        All blocks but the last one have a multiple of this number of rows. BLAS multiplies a vector
+        by four rows at a time, and rounds the sums of remaining rows otherwise.
+    together : int, default 1
+        Number of blocks in one slice.
 
     Yields
     ------
     slice
         Rows of the weights.
     """
-    size = max(1, BLOCK_CELLS // max(1, n_sessions))
+    size = max(1, BLOCK_CELLS // max(1, n_sessions) // multiple) * multiple * together
     for start in range(0, n_replicates, size):
         yield slice(start, min(start + size, n_replicates))
 
@@ -69,6 +76,27 @@ def weighted_sums(weights: Weights, columns: Array) -> Array:
     """
     sums = [weights[rows].astype(np.float64) @ columns for rows in blocks(*weights.shape)]
     return np.concatenate(sums) if sums else np.empty((0, columns.shape[1]))
+
+
+def weighted_total(weights: Weights, values: Array) -> Array:
+    """Sum values over sessions in each replicate, without a copy of all weights as float64.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+    values : ndarray, shape (N,)
+        Values of the sessions.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Weighted sums, equal to ``weights @ values``.
+    """
+    total = np.empty(len(weights))
+    for rows in blocks(len(weights), len(values), multiple=4):
+        total[rows] = weights[rows] @ values
+    return total
 
 
 def weighted_mean(weights: Weights, values: Array) -> Array:

@@ -32,11 +32,12 @@ from scipy.stats import norm
 
 from depmm.evaluation.baselines import compare_with_baselines
 from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
-from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, bootstrap_weights
+from depmm.evaluation.stats.bootstrap import ClassCounts, bootstrap_weights
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import METRICS, metric_names
 from depmm.evaluation.stats.reliability import adaptive_ece, count_bins
+from depmm.evaluation.stats.resampled_sessions import ResampledSessions
 from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.stats.weighted_sums import Weights, unit_weights

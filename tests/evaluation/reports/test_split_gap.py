@@ -10,7 +10,7 @@ from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.indeterminate import count_indeterminate
 from depmm.evaluation.reports.split_gap import measure_split_gap
-from depmm.evaluation.stats.bootstrap import resample_sessions
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 
 SETTINGS = {"n_bootstrap": 20, "confidence": 0.9}
 

@@ -1,18 +1,12 @@
-"""The bootstrap over subjects: units, strata, size and shared replicates."""
+"""The bootstrap over subjects: units, strata and size."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_predictions import (
-    two_fold_predictions,
-)
 
 from depmm.evaluation.stats.bca_interval import bootstrap_interval
-from depmm.evaluation.stats.binary_metrics import (
-    accuracy,
-)
-from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights, resample_sessions
-from depmm.evaluation.thresholds import apply_threshold
+from depmm.evaluation.stats.binary_metrics import accuracy
+from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
 
 
 def test_subjects_are_resampled_with_all_sessions_within_strata(rng):
@@ -84,11 +78,3 @@ def test_resampling_subjects_has_its_coverage_and_resampling_rows_has_not():
             covered[unit] += result.ci_low <= 0.7 <= result.ci_high
     assert 0.84 <= covered["subjects"] / repeats <= 0.96
     assert covered["rows"] / repeats < 0.75
-
-
-def test_seeds_share_the_replicates():
-    table = two_fold_predictions()
-    both = pd.concat([table, table.assign(seed=1)], ignore_index=True)
-    tested = resample_sessions(apply_threshold(both), n_bootstrap=50, confidence=0.95, seed=0)
-    assert np.array_equal(tested.get_weights(0), tested.get_weights(1))
-    assert tested.subjects_by_stratum == {"negative": 2, "positive": 2}

@@ -5,8 +5,8 @@ import pytest
 from simulated_predictions import resample, simulated_predictions
 
 from depmm.evaluation.predictions import prepare_predictions
-from depmm.evaluation.stats.bootstrap import resample_sessions
 from depmm.evaluation.stats.decision_curve import measure_decision_curve, measure_predictive_values
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 
 
 def test_net_benefit_by_hand():

@@ -6,7 +6,6 @@ import pytest
 import scipy.stats
 from simulated_predictions import simulated_predictions
 
-from depmm.evaluation.stats.bootstrap import resample_sessions
 from depmm.evaluation.stats.metric_intervals import (
     count_effective_subjects,
     estimate_difference,
@@ -14,6 +13,7 @@ from depmm.evaluation.stats.metric_intervals import (
     shrunken_ratio,
 )
 from depmm.evaluation.stats.metrics import METRICS, metric_names
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 from depmm.evaluation.thresholds import apply_threshold
 
 

@@ -7,8 +7,8 @@ from scipy import stats
 from simulated_predictions import paired_predictions, resample
 
 from depmm.evaluation.predictions import prepare_predictions
-from depmm.evaluation.stats.bootstrap import resample_sessions
 from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 from depmm.evaluation.stats.training_variance import (
     WITH_SEEDS,
     add_training_variance,

@@ -19,3 +19,14 @@ def test_block_size_has_no_effect(rng, monkeypatch):
     parts = [METRICS[name].function(y, p, weights) for name in names]
     np.testing.assert_allclose(parts, whole, atol=1e-12)
     np.testing.assert_allclose(roc_curve(y, p, weights, grid), curves, atol=1e-12)
+
+
+def test_totals_are_those_of_one_product(rng, monkeypatch):
+    weights, values = rng.integers(0, 4, (103, 301)).astype(np.uint8), rng.random(301)
+    monkeypatch.setattr(weighted_sums, "BLOCK_CELLS", 10 * 301)
+    total = weighted_sums.weighted_total(weights, values)
+    np.testing.assert_allclose(total, weights @ values, rtol=1e-14)
+    sizes = [rows.stop - rows.start for rows in weighted_sums.blocks(103, 301, multiple=4)]
+    assert sizes == [8] * 12 + [7]
+    sizes = [rows.stop - rows.start for rows in weighted_sums.blocks(103, 301, together=3)]
+    assert sizes == [30, 30, 30, 13]
