@@ -25,7 +25,9 @@ class DataSummary(Settings):
     flow: DataFlow = Field(description="sessions from the corpus to the run")
 
 
-def record_data_summary(config: Experiment, data: ExperimentData, path: Path) -> None:
+def record_data_summary(
+    config: Experiment, data: ExperimentData, path: Path, log: bool = True
+) -> None:
     """Write ``data_summary.json`` of a training, and log how much of each modality is read.
 
     Parameters
@@ -36,6 +38,8 @@ def record_data_summary(config: Experiment, data: ExperimentData, path: Path) ->
         Sessions of the experiment; the amounts are those of evaluation.
     path : Path
         The file.
+    log : bool, default True
+        Whether to log the amounts.
 
     Raises
     ------
@@ -47,7 +51,7 @@ def record_data_summary(config: Experiment, data: ExperimentData, path: Path) ->
         used_signal={name: used[name] for name in list_limited_modalities(config)},
         flow=measure_data_flow(config, data),
     )
-    for amount in summary.used_signal.values():
+    for amount in summary.used_signal.values() if log else ():
         logger.info("%s", amount.describe())
     write_text(path, summary.model_dump_json(indent=1) + "\n")
 

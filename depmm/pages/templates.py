@@ -53,7 +53,8 @@ def number(value: float | None, digits: int = 3) -> str:
         return "\N{EN DASH}"
     if float(value).is_integer() and digits == 0:
         return str(int(value))
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(value, digits) + 0.0  # no sign before zero
+    return f"{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def p_value(value: float | None) -> str:

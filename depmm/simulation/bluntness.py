@@ -1,4 +1,11 @@
-"""Bluntness of some words as the planted effect: its definition and the best possible AUROC."""
+"""Bluntness of some words as the planted effect: its definition and the best possible AUROC.
+
+In videos, the bluntness of the voice also changes how long a word is, and so the time for which the
+mouth moves. This is a second way in which the face shows the bluntness of the voice. With the
+pattern ``interacting``, a face then carries information alone, although its own bluntness does not:
+use the pattern ``congruence`` where a modality alone must be uninformative. Features that are
+sampled without videos are not affected.
+"""
 
 from typing import Any
 
@@ -18,7 +25,9 @@ INTERACTION = (
     "N(0, subject_sd) + noise N(0, word_sd), drawn independently for audio and face; planted is 0 "
     "for words that are not planted. At a planted word, it is -1 or 1 at random for audio; for "
     "face it is the same if planted_for of the step is the diagnosis of the subject, and otherwise "
-    "the opposite, so that neither modality alone differs between the diagnoses. "
+    "the opposite, so that the bluntness of neither modality alone differs between the diagnoses. "
+    "In videos, the length of a word, which depends on the bluntness of audio, is seen in the face "
+    "as well, so that the face alone can carry information. "
 )
 MEANING = (
     "Clipped to "

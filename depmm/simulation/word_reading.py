@@ -127,8 +127,10 @@ def simulate_word_reading(
         more bluntness and healthy subjects others; in ``one_sided``, depressed subjects speak all
         planted words with more bluntness, so that the mean over the words also differs; in
         ``interacting``, voice and face deviate in the same direction in depressed subjects and in
-        opposite directions in healthy ones; in ``congruence``, no word is planted: voice and face
-        agree in each word of depressed subjects and disagree in each word of healthy ones.
+        opposite directions in healthy ones, but the length of a word also shows the bluntness of
+        the voice in the face, so that a face alone can carry information; in ``congruence``, no
+        word is planted: voice and face agree in each word of depressed subjects and disagree in
+        each word of healthy ones.
 
     Returns
     -------

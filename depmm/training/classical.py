@@ -39,7 +39,9 @@ from depmm.schemas.runs import MEASURES
 logger = logging.getLogger(__name__)
 
 
-def train_classical(config: ClassicalConfig, run: RunFolder, inner: bool = False) -> None:
+def train_classical(
+    config: ClassicalConfig, run: RunFolder, inner: bool = False, log_common: bool = True
+) -> None:
     """Fit a classical model on the training subjects and predict every session.
 
     The run has ``model.skops`` and ``measures.csv`` instead of the model and history of a network.
@@ -53,6 +55,8 @@ def train_classical(config: ClassicalConfig, run: RunFolder, inner: bool = False
         Folder of the run; a finished run is not changed.
     inner : bool, default False
         Whether it is an inner run of a tuning, of which only the predictions are needed.
+    log_common : bool, default True
+        As in ``run_experiment``.
 
     Raises
     ------
@@ -70,17 +74,17 @@ def train_classical(config: ClassicalConfig, run: RunFolder, inner: bool = False
         return
     with run.locked():
         run.open(config)
-        _fit_and_predict(config, run, data, inner)
+        _fit_and_predict(config, run, data, inner, log_common)
 
 
 def _fit_and_predict(
-    config: ClassicalConfig, run: RunFolder, data: ExperimentData, inner: bool
+    config: ClassicalConfig, run: RunFolder, data: ExperimentData, inner: bool, log_common: bool
 ) -> None:
     run.write_split(data.subjects())
-    for reason, count in data.excluded.items():
+    for reason, count in data.excluded.items() if log_common else ():
         logger.info("excluded: %d sessions (%s)", count, reason)
     if not inner:
-        record_data_summary(config, data, run.data_summary)
+        record_data_summary(config, data, run.data_summary, log=log_common)
 
     front_end = build_front_end(config.classical)
     inputs = MeasuredSteps(data.dataset, config.classical, front_end).inputs()

@@ -112,6 +112,7 @@ def _run_folds(
     # seeds do not change the folds
     n_folds = count_folds(load_experiment_data(config).sessions, config.split)
     n_runs = len(seeds) * n_folds
+    described = False
     with show("cross-validate", n_runs, "runs") as task:
         for seed, fold in product(seeds, range(n_folds)):
             fold_config = override_settings(config, {"seed": seed, "split.fold": fold})
@@ -119,7 +120,9 @@ def _run_folds(
             logger.info("seed %d, fold %d (run %d of %d)", seed, fold, len(runs) + 1, n_runs)
             if fold_config.tuning is not None:
                 fold_config = tune(fold_config, run, accelerator)
-            run_experiment(fold_config, run, accelerator)
+            finished = run.finished
+            run_experiment(fold_config, run, accelerator, log_common=not described)
+            described |= not finished
             runs.append(FoldRun(seed, fold, run))
             task.advance()
     return runs

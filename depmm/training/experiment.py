@@ -56,7 +56,11 @@ def train(
 
 
 def run_experiment(
-    config: Experiment, run: RunFolder, accelerator: Accelerator, inner: bool = False
+    config: Experiment,
+    run: RunFolder,
+    accelerator: Accelerator,
+    inner: bool = False,
+    log_common: bool = True,
 ) -> None:
     """Train a network on all processes, or fit a classical baseline on the main process.
 
@@ -70,6 +74,9 @@ def run_experiment(
         From ``build_accelerator``.
     inner : bool, default False
         Whether it is an inner run of a tuning, of which only the predictions are needed.
+    log_common : bool, default True
+        Whether to log what all folds have in common: devices, pre-trained encoders, excluded
+        sessions and how much of the recordings is read.
 
     Raises
     ------
@@ -77,12 +84,12 @@ def run_experiment(
         As ``train_network`` and ``train_classical``.
     """
     if isinstance(config, Config):
-        train_network(config, run, accelerator, inner)
+        train_network(config, run, accelerator, inner, log_common)
         accelerator.free_memory()
     elif isinstance(config, ClassicalConfig) and accelerator.is_main_process:
         from depmm.training.classical import train_classical
 
-        train_classical(config, run, inner)
+        train_classical(config, run, inner, log_common)
     accelerator.wait_for_everyone()
 
 

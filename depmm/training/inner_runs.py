@@ -92,7 +92,9 @@ def measure_candidates(
                 inner_config = make_inner_config(config, settings, folder / "manifest", fold)
                 try:
                     with _without_progress():
-                        run_experiment(inner_config, inner_run, accelerator, inner=True)
+                        run_experiment(
+                            inner_config, inner_run, accelerator, inner=True, log_common=False
+                        )
                 except SplitError as error:
                     raise SplitError(
                         f"inner fold {fold} of {run.path} (tuning.folds {tuning.folds}): {error}",

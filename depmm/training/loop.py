@@ -52,7 +52,11 @@ logger = logging.getLogger(__name__)
 
 
 def train_network(
-    config: Config, run: RunFolder, accelerator: Accelerator, inner: bool = False
+    config: Config,
+    run: RunFolder,
+    accelerator: Accelerator,
+    inner: bool = False,
+    log_common: bool = True,
 ) -> None:
     """Train a network, select its best epoch on validation subjects, and predict every session.
 
@@ -66,6 +70,8 @@ def train_network(
         From ``build_accelerator``.
     inner : bool, default False
         Whether it is an inner run of a tuning, of which only the predictions are needed.
+    log_common : bool, default True
+        As in ``run_experiment``.
 
     Raises
     ------
@@ -98,20 +104,28 @@ def train_network(
             run.write_split(data.subjects())
             run.checkpoints.mkdir(exist_ok=True)
         accelerator.wait_for_everyone()
-        _train_network(config, run, data, accelerator, inner)
+        _train_network(config, run, data, accelerator, inner, log_common)
 
 
 def _train_network(
-    config: Config, run: RunFolder, data: ExperimentData, accelerator: Accelerator, inner: bool
+    config: Config,
+    run: RunFolder,
+    data: ExperimentData,
+    accelerator: Accelerator,
+    inner: bool,
+    log_common: bool,
 ) -> None:
     settings = config.training
     if not inner:
         check_trackers(settings.trackers)
-    log_data(data, accelerator)
+    if log_common:
+        log_data(data, accelerator)
+    log_splits(data)
     if accelerator.is_main_process:
-        log_pretraining(config, data)
+        if log_common:
+            log_pretraining(config, data)
         if not inner:
-            record_data_summary(config, data, run.data_summary)
+            record_data_summary(config, data, run.data_summary, log=log_common)
 
     torch.manual_seed(config.seed)
     model = build_model(
@@ -280,7 +294,7 @@ def find_learning_rate(trainer: PhaseTrainer, phase: PhaseConfig, begin: int) ->
 
 
 def log_data(data: ExperimentData, accelerator: Accelerator) -> None:
-    """Log the devices, the sessions of each split, and the excluded sessions.
+    """Log the devices and the excluded sessions.
 
     Parameters
     ----------
@@ -292,11 +306,21 @@ def log_data(data: ExperimentData, accelerator: Accelerator) -> None:
     world_size = accelerator.num_processes
     processes = "process" if world_size == 1 else "processes"
     logger.info("%d %s on %s", world_size, processes, accelerator.device.type)
+    for reason, count in data.excluded.items():
+        logger.info("excluded: %d sessions (%s)", count, reason)
+
+
+def log_splits(data: ExperimentData) -> None:
+    """Log the sessions of each split.
+
+    Parameters
+    ----------
+    data : ExperimentData
+        Sessions of the experiment.
+    """
     for split, rows in data.sessions.groupby("split"):
         subjects = rows[SUBJECT_KEY].drop_duplicates()
         logger.info("%s: %d sessions of %d subjects", split, len(rows), len(subjects))
-    for reason, count in data.excluded.items():
-        logger.info("excluded: %d sessions (%s)", count, reason)
 
 
 def format_epoch(row: dict[str, Any], config: Config, best: bool) -> str:

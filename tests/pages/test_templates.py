@@ -5,6 +5,7 @@ from depmm.pages.templates import markdown_text, number, p_value, templates
 
 def test_numbers_have_a_minus_sign_and_a_dash_for_undefined():
     assert number(-0.12345) == "\N{MINUS SIGN}0.123"
+    assert number(-0.0004) == "0.000"
     assert number(2.0, 0) == "2"
     assert number(0.5, 1) == "0.5"
     assert number(None) == "\N{EN DASH}"

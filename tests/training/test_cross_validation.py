@@ -22,6 +22,9 @@ def test_every_subject_is_tested_once_per_seed_and_finished_folds_are_kept(corpu
     overrides = [*AUDIO, "training.epochs=1", TWO_FOLDS, f"out={tmp_path}"]
     pooled = depmm.cross_validate(corpus.config, overrides, seeds=(0, 1))
     assert pooled == tmp_path / "tiny"
+    assert sum(line.endswith("process on cpu") for line in log.messages) == 1
+    assert sum(line.startswith("the model reads") for line in log.messages) == 1
+    assert sum(line.startswith("test: ") for line in log.messages) == 4
     before = pd.read_parquet(pooled / "predictions.parquet")
     test = before[before["split"] == "test"]
     assert test.groupby("seed")["session"].nunique().tolist() == [12, 12]

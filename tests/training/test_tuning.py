@@ -181,12 +181,12 @@ def test_an_interrupted_tuning_is_resumed_at_the_interrupted_inner_run(
     trained: list[Path] = []
 
     def stop_at(count: int | None) -> Callable[..., None]:
-        def train_or_stop(config, run, inner):
+        def train_or_stop(config, run, *options):
             if not run.finished:
                 trained.append(run.path.relative_to(tmp_path))
                 if len(trained) == count:
                     raise KeyboardInterrupt
-            train_classical(config, run, inner)
+            train_classical(config, run, *options)
 
         return train_or_stop
 

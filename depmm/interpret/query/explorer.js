@@ -217,7 +217,7 @@ function buildFilters() {
 function buildOverview(state) {
   const hasWords = content.words.length > 0, parts = [];
   if (hasWords) parts.push(...buildWordChart(state));
-  if (content.regions.length) parts.push(...buildRegionChart());
+  parts.push(...buildRegionCharts());
   const entries = content.sessions.map((session, index) => ({ session, index }));
   parts.push(hasWords ? html("h2", {}, "Sessions") : buildHeading("Sessions"), buildSampleNote());
   if (!hasWords) {
@@ -310,17 +310,32 @@ function getRegionName(region) {
   return band ? `${band[1]}\u2013${band[2]} Hz` : region.replaceAll("_", " ");
 }
 
-function buildRegionChart() {
-  const rows = content.regions;
-  const ends = rows.flatMap((row) => [row.area, ...row.groups.flatMap((group) => [group.mean, group.ci_high])]);
-  const scale = buildScale(ends, "region"), ticks = buildTicks(scale);
+function buildRegionCharts() {
+  const charts = [];
+  if (content.occluded.length) {
+    charts.push(...buildRegionChart(content.occluded, {
+      text: "Occlusion of regions: the model output with a region of the face minus that with the mean colour of the " +
+        "crop in its place, in one step; mean over the steps.",
+      title: `Occlusion${content.binary ? " (logit)" : ""}`, area: "area", kind: "occluded" }));
+  }
+  if (content.regions.length) {
+    charts.push(...buildRegionChart(content.regions, {
+      text: "Grad-CAM: the parts of a crop or a spectrogram that raise the model output. A share above that of a " +
+        "uniform map means that the map is stronger there than on average. Maps are coarse, and an encoder that " +
+        "reads motion can depend on a region that they do not show.",
+      title: "Share of the map", area: "uniform map", kind: "regions" }));
+  }
+  return charts.length ? [html("h2", {}, "Regions of face and voice"), ...charts] : [];
+}
+
+function buildRegionChart(rows, { text, title, area, kind }) {
+  const ends = rows.flatMap((row) => row.groups.flatMap((group) => [group.mean, group.ci_low, group.ci_high]));
+  const scale = buildScale(kind === "regions" ? [...ends, ...rows.map((row) => row.area)] : ends, "region");
   const header = (row) => [getRegionName(row.region), html("small", {},
-    `${BRANCHES[row.modality] ?? row.modality}, uniform map ${formatNumber(row.area)}`)];
-  return [html("h2", {}, "Regions of face and voice"),
-    html("p", { class: "soft" }, "Grad-CAM: the parts of a crop or a spectrogram that raise the model output. " +
-      "A share above that of a uniform map means that the region has more effect than its size suggests. Maps are coarse."),
-    ...buildChart({ rows, scale, ticks, title: "Share of the map", name: "Region", header,
-      caption: "Regions of face and voice, in their order", kind: "regions" })];
+    `${BRANCHES[row.modality] ?? row.modality}, ${area} ${formatNumber(row.area)}`)];
+  return [html("p", { class: "soft" }, text),
+    ...buildChart({ rows, scale, ticks: buildTicks(scale), title, name: "Region", header, kind,
+      caption: "Regions, in their order" })];
 }
 
 function getModelName(session) {
@@ -408,6 +423,7 @@ function buildSessionView(state) {
     html("div", { class: "card facts" }, ...facts.map(([name, value]) =>
       html("div", {}, html("small", {}, name), html("div", { class: "wrap", "data-fact": name }, value))))];
   parts.push(html("h3", {}, "Steps in order"), buildSignKey(), buildTimeline(session, state.word));
+  if (session.regions.length) parts.push(...buildOccludedTable(session));
   if (session.modalities.length) parts.push(...buildModalityTable(session));
   if (session.branches.length) parts.push(...buildBranchTable(session));
   return parts;
@@ -438,6 +454,17 @@ function buildTable(head, rows) {
   return html("div", { class: "frame" }, html("table", { class: "timeline" },
     html("thead", {}, html("tr", {}, ...head.map((name) => html("th", { scope: "col" }, name)))),
     html("tbody", {}, ...rows)));
+}
+
+function buildOccludedTable(session) {
+  const scale = buildScale(session.regions.map((row) => row.occlusion), "occlusion");
+  const rows = session.regions.map((row) => html("tr", {},
+    html("th", { scope: "row" }, getRegionName(row.region), html("small", {}, BRANCHES[row.modality] ?? row.modality)),
+    buildBarCell(row.occlusion, scale, "region occlusion", "occlusion")));
+  return [html("h3", {}, "Regions of the face"),
+    html("p", { class: "soft" }, "The model output with a region minus that with the mean colour of the crop in its " +
+      "place, in one step; mean over the steps."),
+    buildTable(["Region", `Occlusion${content.binary ? " (logit)" : ""}`], rows)];
 }
 
 function buildBranchTable(session) {

@@ -75,7 +75,7 @@ def write_explorer(run: Path) -> Path:
         read_table(path) if (path := run / f"{name}.parquet").is_file() else None
         for name in (
             *("branches", "modalities", "faithfulness", "region_attributions", "predictions"),
-            "session_attributions",
+            *("session_attributions", "region_occlusion"),
         )
     ]
     content = build_content(
@@ -115,6 +115,7 @@ def build_content(
     regions: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
     whole: pd.DataFrame | None = None,
+    occluded: pd.DataFrame | None = None,
     *,
     shared_branches: bool = False,
     draws: int = DRAWS,
@@ -139,6 +140,8 @@ def build_content(
         Predictions of the run, with the gender of the subjects.
     whole : DataFrame, optional
         As ``SESSION_ATTRIBUTIONS``.
+    occluded : DataFrame, optional
+        As ``REGION_OCCLUSION``.
     shared_branches : bool, default False
         Whether the branches of the modalities use a shared query selection.
     draws : int, default 2000
@@ -155,10 +158,11 @@ def build_content(
         measure;
         ``words`` : list of dict with ``word`` and ``valence``;
         ``statistics`` : dict of measure to the rows of ``compute_word_means``;
-        ``sessions`` : list of dict, each with its steps, branches and modalities;
+        ``sessions`` : list of dict, each with its steps, branches, modalities and occluded regions;
         ``all_steps`` : list of dict, the row of ``compute_word_means`` of all steps removed;
         ``relative`` : str, what the attributions of steps are relative to;
-        ``regions`` : list of dict, rows like those of words;
+        ``regions``, ``occluded`` : list of dict, rows like those of words, of the Grad-CAM maps and
+        of the occlusion of regions;
         ``faithfulness`` : list of dict, one row per method;
         ``tests`` : dict with the descriptions of the tests and ``notes`` on models and order;
         ``caution`` : str or None, a confound of the labels;
@@ -200,11 +204,14 @@ def build_content(
         "all_steps": _compare_all_steps(whole, draws, permutations),
         "relative": TO_OTHER_WORDS if SESSION_MEAN in set(steps["reference"]) else TO_TRAINING,
         "branch_note": SHARED_BRANCHES if shared_branches else None,
-        "regions": [] if regions is None else _compare_regions(regions, draws, permutations),
+        "regions": _compare_regions(regions, "share", draws, permutations),
+        "occluded": _compare_regions(occluded, "occlusion", draws, permutations),
         "faithfulness": [] if faithfulness is None else _compare_methods(faithfulness, draws),
         "tests": _describe_tests(steps, run) if binary else None,
         "caution": None if predictions is None else _find_caution(steps, predictions),
-        "sessions": _list_sessions(listed, steps, measures, word_index, branches, modalities),
+        "sessions": _list_sessions(
+            listed, steps, measures, word_index, branches, modalities, _mean_occlusion(occluded)
+        ),
     }
     values: dict[str, Any] = to_json_values(_round(content))
     return values
@@ -257,16 +264,28 @@ def _compare_methods(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
     return sorted(methods, key=lambda row: -sum(row[curve]["gain"] for curve in CURVES))
 
 
-def _compare_regions(regions: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
-    """Compare the labels by region, with the statistics of words."""
+def _compare_regions(
+    regions: pd.DataFrame | None, value: str, draws: int, permutations: int
+) -> list[dict[str, Any]]:
+    """Compare the labels by region, with the statistics of words; empty without the table."""
+    if regions is None:
+        return []
     as_words = regions.assign(word=regions["modality"] + "/" + regions["region"], valence=None)
-    rows = compute_word_means(as_words, "share", draws, permutations)
+    rows = compute_word_means(as_words, value, draws, permutations)
     area = as_words.groupby("word")["area"].mean()
     order = {name: index for index, name in enumerate(as_words["word"].unique())}
     for row in rows:
         row["modality"], row["region"] = row["word"].split("/", 1)
         row["area"] = area[row["word"]]
     return sorted(rows, key=lambda row: order[row.pop("word")])
+
+
+def _mean_occlusion(occluded: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Average the occlusion of each region over the steps of a session, in the order of regions."""
+    if occluded is None:
+        return None
+    key = [*EXPLANATION_KEY, "modality", "region"]
+    return occluded.groupby(key, sort=False, as_index=False)["occlusion"].mean()
 
 
 def _describe_tests(steps: pd.DataFrame, run: Path | None) -> dict[str, Any] | None:
@@ -305,6 +324,7 @@ def _list_sessions(
     word_index: dict[Any, int],
     branches: pd.DataFrame | None,
     modalities: pd.DataFrame | None,
+    occluded: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
     """List the sessions with their steps in columns."""
     prediction = "y_prob" if "y_prob" in steps else "score_pred"
@@ -313,6 +333,7 @@ def _list_sessions(
     )
     branch_rows = _group_rows(branches, ["branch", "logit", "gate", "present"])
     modality_rows = _group_rows(modalities, ["modality", "shapley"])
+    region_rows = _group_rows(occluded, ["modality", "region", "occlusion"])
     sessions = []
     for key, rows in grouped.items():
         corpus, subject, session, fold, seed = key
@@ -327,6 +348,7 @@ def _list_sessions(
                 **{name: rows[name].tolist() for name in measures},
                 "branches": branch_rows.get(key, []),
                 "modalities": modality_rows.get(key, []),
+                "regions": region_rows.get(key, []),
             }
         )
     return sessions

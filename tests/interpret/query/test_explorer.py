@@ -210,6 +210,8 @@ const inspect = frame => {{
     heading: texts(page, "#view h2")[0],
     words: texts(page, ".chart tbody th a"),
     regions: texts(page, ".regions tbody th"),
+    occluded: texts(page, ".occluded tbody th"),
+    regionOcclusion: texts(page, '.timeline [data-field="region occlusion"]'),
     regionMarks: [...page.querySelectorAll(".regions svg[role=img]")].map(part => part.ariaLabel),
     wholeQ: texts(page, '.whole [data-field="q"]'),
     wholeMarks: [...page.querySelectorAll(".whole svg[role=img]")].map(part => part.ariaLabel),
@@ -217,7 +219,7 @@ const inspect = frame => {{
     branchNote: texts(page, '[data-field="branches"]'),
     regionQ: texts(page, '.regions [data-field="q"]'),
     numbers: [..."dpq"].map(
-      name => texts(page, `.chart:not(.regions, .whole) [data-field="${{name}}"]`)),
+      name => texts(page, `.chart:not(.regions, .occluded, .whole) [data-field="${{name}}"]`)),
     marks: [...page.querySelectorAll(".chart svg[role=img]")].map(part => part.ariaLabel),
     groups: texts(page, '[data-field="groups"]'),
     listed: texts(page, ".list tbody th a"),
@@ -280,6 +282,7 @@ def walked(tmp_path_factory):
         predictions=make_predictions(steps),
         whole=make_whole(steps),
         modalities=make_modalities(steps),
+        occluded=make_regions(steps).assign(occlusion=lambda rows: rows["share"] - 0.5),
         shared_branches=True,
         **FEW,
     )
@@ -352,6 +355,22 @@ def test_regions_follow_the_words(walked):
         mean = re.match("label 1: (\\S+) .*, 6 subjects; label 0", mark)[1]
         assert parse_number(mean) == pytest.approx(row["groups"][0]["mean"], abs=6e-3)
     assert walked["wide"]["word"]["regions"] == []
+
+
+def test_occluded_regions_are_shown_for_all_sessions_and_for_one(walked):
+    seen, sessions = walked["wide"], walked["content"]["sessions"]
+    assert seen["start"]["occluded"] == [
+        "mouth\nface, area 0.10",
+        "eyes\nface, area 0.90",
+    ]
+    opened = next(s for s in sessions if s["session"] == seen["word"]["listed"][0])
+    # 0.2 (label - 0.5) + 0.02 * the mean occlusion of the steps, and its opposite
+    mouth = 0.2 * (opened["label"] - 0.5) + 0.02 * np.mean(opened["occlusion"])
+    values = [region["occlusion"] for region in opened["regions"]]
+    assert values == pytest.approx([mouth, -mouth], rel=1e-3)
+    shown = [parse_number(text) for text in seen["session"]["regionOcclusion"]]
+    assert shown == pytest.approx(values, abs=6e-3)
+    assert "Regions of the face" in seen["session"]["headings"]
 
 
 def test_uneven_gender_gives_a_caution_on_the_page(tmp_path):
