@@ -24,14 +24,16 @@ BOUNDS = {"multimodal": "both", "audio": "audio", "face": "face", "cross": "both
 LONG = ("long", "spread")  # designs of 512 steps
 N_SEEDS = 20  # of a finished study
 DIFFERENCE = "full less this"
-NEGATIVE_CONTROL = 0.01  # largest difference that the additive design should show
+NEGATIVE_CONTROL = 0.01  # largest gain that the additive design should show
+INFORMATIVE = (*UNIMODAL, "mean over tokens")  # variants that lack information in this design
+LEVEL = 0.05
 MARGIN = 0.02  # of non-inferiority to dense attention, in AUROC
 INTERVAL = (
     "95 % t interval of the paired difference over corpora; p of the paired t test, adjusted over "
     "the rows of the table (Holm)"
 )
 NOTES = (
-    "Part: whether it helps or costs (adjusted p below .05).",
+    "Part: whether it helps or costs (adjusted p below .05); otherwise no difference was shown.",
     "Branches: AUROC of the logit of each branch; a branch with attention sharing reads the other "
     "modality through the shared query selection.",
     "Without voice, without face: this modality is missing in the test.",
@@ -108,7 +110,10 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
     if not rows:
         return None
     corpora = ", ".join(f"{t.design} {len(t.seeds)}" for t in used)
-    warnings = dict.fromkeys(line for table in used for line in _warnings(table))
+    outcomes = ". ".join(f"`{t.design}`: {_describe_outcomes(t)}" for t in used)
+    warnings = [line for table in used for line in _warnings(table) if "Unfinished" not in line]
+    if any(len(table.seeds) < N_SEEDS for table in used):
+        warnings.append(f"Unfinished: {N_SEEDS} corpora are planned.")
     return record(
         f"ablations_{subjects}",
         rows.values(),
@@ -117,12 +122,25 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
             for part in (f"train OUT --subjects {subjects}", "table OUT --record")
         ),
         seeds=sorted({seed for table in used for seed in table.seeds}),
-        interval=INTERVAL,
+        interval="95 % t interval of the paired difference over corpora, not adjusted",
         notes=" ".join(
-            [f"AUROC of the full model less that of the variant. Corpora: {corpora}.", *warnings]
+            [
+                f"AUROC of the full model less that of the variant. Corpora: {corpora}.",
+                "By the paired t test, adjusted over the rows of a design (Holm), the full model "
+                f"exceeds (+) or falls below (-) these variants. {outcomes}. For the other cells "
+                "no difference was shown.",
+                *warnings,
+            ]
         ),
         origin=used[0].origin,
     )
+
+
+def _describe_outcomes(table: Table) -> str:
+    """List the variants with a significant difference, with its sign."""
+    signs = {"helps": "+", "costs": "-"}
+    shown = [f"{row['variant']} ({signs[row['part']]})" for row in table.rows if row.get("part")]
+    return ", ".join(shown) or "none"
 
 
 def _warnings(table: Table) -> list[str]:
@@ -131,11 +149,16 @@ def _warnings(table: Table) -> list[str]:
     if len(table.seeds) < N_SEEDS:
         lines.append(f"Unfinished: {len(table.seeds)} of {N_SEEDS} corpora.")
     if table.design == "additive":
-        sizes = [abs(row[DIFFERENCE]["value"]) for row in table.rows if DIFFERENCE in row]
-        if sizes and max(sizes) > NEGATIVE_CONTROL:
+        gains = [
+            row[DIFFERENCE]["value"]
+            for row in table.rows
+            if DIFFERENCE in row and row["variant"] not in INFORMATIVE
+        ]
+        if gains and max(gains) > NEGATIVE_CONTROL:
             lines.append(
-                f"Differences of up to {max(sizes):.3f} where no part can help: differences of "
-                "this size in other designs are no evidence for a part."
+                f"The full model exceeds a variant by up to {max(gains):.3f} in `additive`, where "
+                "no part adds information: a gain of this size in another design is no evidence "
+                "that a part reads more."
             )
     return lines
 
@@ -262,7 +285,7 @@ def _variant_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
             difference = float((pairs[variant]["full"] - pairs[variant][variant]).mean())
             row[DIFFERENCE] = interval(difference, bounds.low, bounds.high)
             row["p"] = float(adjusted[variant])
-            significant = row["p"] < 0.05
+            significant = row["p"] < LEVEL
             row["part"] = ("helps" if difference > 0 else "costs") if significant else ""
         row |= _means(trained, "branches", dict(zip(BRANCHES, BRANCHES, strict=True)))
         row |= _means(trained, "without", {"audio": "without voice", "face": "without face"})
@@ -274,7 +297,7 @@ def _variant_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
     dense = tests.get("dense attention")
     if dense is not None and group["design"].iloc[0] in LONG:
         low = dense.confidence_interval().low
-        verdict = "yes" if low > -MARGIN else "no"
+        verdict = "yes" if low > -MARGIN else "not shown"
         rows[0][f"not inferior to dense attention (margin {MARGIN})"] = verdict
     return rows
 
@@ -308,7 +331,8 @@ def to_markdown(table: Table) -> str:
     """
     columns = list(dict.fromkeys(name for row in table.rows for name in row))
     lines = [
-        f"### {table.design}, {table.subjects} training subjects, {len(table.seeds)} corpora",
+        f"### {table.design}, {table.subjects} training subjects, "
+        f"{len(table.seeds)} {'corpus' if len(table.seeds) == 1 else 'corpora'}",
         "",
         "| " + " | ".join(columns) + " |",
         "|---|" + "--:|" * (len(columns) - 1),

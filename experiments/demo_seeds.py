@@ -111,14 +111,15 @@ def make_rows(results: list[dict[str, float]]) -> list[dict[str, object]]:
     for name in results[0]:
         corpus, system = name.split("/", 1)
         values = [result[name] for result in results]
-        low, high = prediction_interval(values, -1.0 if system == DIFFERENCE else 0.0)
+        lowest = -1.0 if system == DIFFERENCE else 0.0
+        low, high = prediction_interval(values, lowest)
         mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
         half = t.ppf(0.975, len(values) - 1) * sd / np.sqrt(len(values))
         rows.append(
             {
                 "corpus": corpus,
                 "system": system,
-                "mean": interval(mean, mean - half, mean + half),
+                "mean": interval(mean, max(lowest, mean - half), min(1.0, mean + half)),
                 "SD": round(sd, 4),
                 "lowest": round(min(values), 4),
                 "highest": round(max(values), 4),

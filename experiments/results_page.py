@@ -4,8 +4,10 @@
     python experiments/results_page.py --check   # exit with 1 if the page is out of date
 
 The template calls ``table("NAME")`` for the rows of ``results/NAME.json`` with their source, and
-``value("NAME", ROW, COLUMN)`` for a figure in a sentence. A figure that was not measured here is
-written as ``setting("...")`` (chosen) or ``paper("...")`` (published); others are refused.
+``value("NAME", ROW, COLUMN)`` for a figure in a sentence. What a sentence concludes from it is
+chosen by ``direction`` and ``judged``, so that it holds for other values too. A figure that was not
+measured here is written as ``setting("...")`` (chosen) or ``paper("...")`` (published); others are
+refused.
 """
 
 import argparse
@@ -19,13 +21,13 @@ import jinja2
 
 from depmm.files.writing import write_text
 from experiments.results import RESULTS
+from experiments.results_figures import stray_figures
 from experiments.results_tables import describe, format_cell, markdown_rows, meets_aims
 
 TEMPLATE = Path(__file__).with_name("README.md.jinja")
 PAGE = Path(__file__).with_name("README.md")
-UNITS = r"(?:%|times|s|ms|min|minutes|seconds|hours|h|MiB|GiB|MB|GB|frames/s)"
-# a number with decimals, or with a unit of time, size or ratio
-MEASURED_FIGURE = re.compile(rf"(?<![\w.])(?:\d[\d,]*)?\.\d+\b|(?<![\w.])\d[\d,]*\s?{UNITS}(?!\w)")
+LEVEL = 0.05  # of the tests of which a sentence states the outcome
+NO_DIFFERENCE = "no difference was shown"
 
 
 class Page:
@@ -104,6 +106,8 @@ class Page:
         shown = list(columns) if columns is not None else [c for c in known if c not in condition]
         if not rows or not set(shown) <= set(known):
             raise ValueError(f"{TEMPLATE.name}: {name!r} has the columns {known}, not {shown}.")
+        if columns is not None:  # a part of the table does not show rows that have nothing in it
+            rows = [row for row in rows if any(row.get(c) is not None for c in shown[1:] or shown)]
         headings = dict(columns) if isinstance(columns, Mapping) else {}
         body = markdown_rows(rows, shown, headings, digits or {})
         if name in self.used:
@@ -142,7 +146,7 @@ class Page:
             If not exactly one row has these cells, or the row has no such column.
         """
         cells = [row] if isinstance(row, str) else list(row)
-        rows = [r for r in self.load(name)["rows"] if list(r.values())[: len(cells)] == cells]
+        rows = self.find(name, cells)
         if len(rows) != 1 or rows[0].get(column) is None:
             raise ValueError(
                 f"{TEMPLATE.name}: {len(rows)} rows of {name!r} begin with {cells}"
@@ -153,6 +157,142 @@ class Page:
             cell = cell["value"]
         return format_cell(cell, digits)
 
+    def find(self, name: str, cells: Sequence[object]) -> list[dict[str, Any]]:
+        """Return the rows of a table that begin with some cells.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        cells : sequence
+            First cells of the row.
+        """
+        rows = self.load(name)["rows"]
+        return [row for row in rows if list(row.values())[: len(cells)] == list(cells)]
+
+    def direction(
+        self,
+        name: str,
+        row: str | Sequence[object],
+        column: str,
+        p: str | None = None,
+        chance: float = 0.0,
+    ) -> int | None:
+        """Return whether a value is shown to be above or below chance.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        row : str or sequence
+            First cell of the row, or its first cells.
+        column : str
+            Column of a value with its interval.
+        p : str, optional
+            Column of the adjusted p value, which must be below .05 as well.
+        chance : float, default 0.0
+            The value without an effect.
+
+        Returns
+        -------
+        int or None
+            1 above, -1 below, 0 if neither is shown; None if it was not measured.
+        """
+        rows = self.find(name, [row] if isinstance(row, str) else row)
+        if len(rows) != 1 or rows[0].get(column) is None:
+            return None
+        return compare(rows[0], column, p, chance)
+
+    def judged(
+        self,
+        name: str,
+        row: str | Sequence[object],
+        column: str,
+        p: str | None = None,
+        words: Sequence[str] = ("lower", NO_DIFFERENCE, "higher"),
+        chance: float = 0.0,
+    ) -> str:
+        """Return a value with its interval and what it shows, for a sentence.
+
+        Parameters
+        ----------
+        name, row, column, p, chance
+            As in :meth:`direction`.
+        words : sequence of str
+            What is said of a value below chance, of one that is neither, and of one above.
+        """
+        outcome = self.direction(name, row, column, p, chance)
+        if outcome is None:
+            return "not measured"
+        text, shown = words[outcome + 1], ""
+        if p is not None and self.find(name, [row] if isinstance(row, str) else row)[0].get(p):
+            shown = self.value(name, row, p)
+            shown = f"p {shown if shown.startswith('<') else f'= {shown}'}: "
+        return f"{self.value(name, row, column, bounds=True)} ({shown}{text})"
+
+    def names(self, name: str, column: str, p: str, sign: int) -> str:
+        """List the first cells of the rows whose value is shown to be above, or below, 0.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        column, p : str
+            Columns of the value and of its adjusted p value.
+        sign : int
+            1 above, -1 below.
+        """
+        rows = [row for row in self.load(name)["rows"] if row.get(column) is not None]
+        first = [next(iter(row.values())) for row in rows if compare(row, column, p) == sign]
+        listed = [f"`{cell}`" for cell in first]
+        return " and ".join(filter(None, [", ".join(listed[:-1]), *listed[-1:]])) or "none"
+
+    def largest(self, name: str, column: str) -> str:
+        """Return the first cell of the row with the largest value.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        column : str
+            Column of the value with its interval.
+        """
+        rows = [row for row in self.load(name)["rows"] if row.get(column) is not None]
+        return str(next(iter(max(rows, key=lambda row: row[column]["value"]).values())))
+
+    def columns(self, name: str, wanted: Sequence[str]) -> list[str]:
+        """Return those of the wanted columns that a table has.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        wanted : sequence of str
+            Columns, in their order.
+        """
+        known = {column for row in self.load(name)["rows"] for column in row}
+        return [column for column in wanted if column in known]
+
+    def n_seeds(self, name: str) -> int:
+        """Return the number of seeds of a table.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        """
+        return len(self.load(name)["seeds"])
+
+    def exists(self, name: str) -> bool:
+        """Return whether a table has a results file, without noting that it is missing.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table.
+        """
+        return (self.results / f"{name}.json").is_file()
+
     def recorded(self, *names: str) -> bool:
         """Return whether all of these tables have a results file, and note those that have none.
 
@@ -161,7 +301,7 @@ class Page:
         *names : str
             Names of the tables.
         """
-        missing = [name for name in names if not (self.results / f"{name}.json").is_file()]
+        missing = [name for name in names if not self.exists(name)]
         self.missing += [name for name in missing if name not in self.missing]
         return not missing
 
@@ -210,45 +350,33 @@ class Page:
         )
         environment.globals |= {"table": self.table, "value": self.value, "aims": self.aims}
         environment.globals |= {"recorded": self.recorded, "not_recorded": self.not_recorded}
+        environment.globals |= {"direction": self.direction, "judged": self.judged}
+        environment.globals |= {"names": self.names, "largest": self.largest}
+        environment.globals |= {"columns": self.columns, "n_seeds": self.n_seeds}
+        environment.globals |= {"exists": self.exists}
         environment.globals |= {"setting": str, "paper": str}
         text = environment.from_string(template).render()
         return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def stray_figures(template: str) -> list[str]:
-    """Find what looks like a measured figure and comes from no results file.
-
-    A figure is a number with decimals or with a unit (:data:`MEASURED_FIGURE`), outside code,
-    links and expressions of the template. The rows of a table that is written by hand count too.
+def compare(row: Mapping[str, Any], column: str, p: str | None = None, chance: float = 0.0) -> int:
+    """Return 1 or -1 if a value is shown to be above or below chance, otherwise 0.
 
     Parameters
     ----------
-    template : str
-        Text of the template.
-
-    Returns
-    -------
-    list of str
-        The figures, each with the text around it.
+    row : dict
+        Column -> cell.
+    column : str
+        Column of a value with its interval.
+    p : str, optional
+        Column of the adjusted p value; a missing one shows nothing.
+    chance : float, default 0.0
+        The value without an effect.
     """
-    text = re.sub(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}", "", template, flags=re.DOTALL)
-    return [
-        "..." + text[max(match.start() - 30, 0) : match.end() + 10].replace("\n", " ") + "..."
-        for text in [strip_code(text)]
-        for match in MEASURED_FIGURE.finditer(text)
-    ] + [line for line in text.splitlines() if line.startswith("|")]
-
-
-def strip_code(markdown: str) -> str:
-    """Remove code and the targets of links from Markdown.
-
-    Parameters
-    ----------
-    markdown : str
-        The text.
-    """
-    text = re.sub(r"^```.*?^```", "", markdown, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"`[^`\n]*`|(?<=\])\([^)]*\)", "", text)
+    cell = row[column]
+    if p is not None and (row.get(p) is None or row[p] >= LEVEL):
+        return 0
+    return int(cell["low"] > chance) - int(cell["high"] < chance)
 
 
 def main() -> None:

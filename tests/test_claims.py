@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.results_page import PAGE, strip_code
+from experiments.results_figures import strip_code
+from experiments.results_page import PAGE
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

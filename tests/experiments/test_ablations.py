@@ -136,7 +136,7 @@ def test_non_inferiority_is_stated_for_long_sessions(tmp_path, monkeypatch):
     # the lower bound of -.010 +- 2.92 * .0058 ... is below -.02
     assert table.rows[-3]["variant"] == "full"
     assert table.rows[-3]["MiB"] == pytest.approx(10.0)
-    assert table.rows[-3]["not inferior to dense attention (margin 0.02)"] == "no"
+    assert table.rows[-3]["not inferior to dense attention (margin 0.02)"] == "not shown"
     recorded = {}
     monkeypatch.setattr(
         ablation_tables, "record", lambda name, rows, **k: recorded.update(k, name=name)
@@ -152,13 +152,33 @@ def test_the_summary_has_a_column_per_design(tmp_path, monkeypatch):
     tables = make_tables(results)
     path = ablation_tables.record_summary(tables, 150)
     content = json.loads(path.read_text())
-    assert "3 of 20 corpora" in content["notes"]
+    assert "additive 3, congruence 3" in content["notes"]
+    assert "20 corpora are planned" in content["notes"]
     rows = {row["variant"]: row for row in content["rows"]}
     assert list(rows["dense attention"]) == ["variant", "additive", "congruence"]
     assert rows["no sharing"]["congruence"]["value"] == pytest.approx(0.125)
-    # the negative control shows differences of .125
+    # the negative control shows a gain of .125
     notes = json.loads(tables[0].record().read_text())["notes"]
-    assert "up to 0.125 where no part can help" in notes
+    assert "up to 0.125 in `additive`, where no part adds information" in notes
+
+
+def test_the_summary_lists_what_is_significant(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation_tables, "record", partial(record, out=tmp_path))
+    clear = fake_results()
+    is_full = (clear["variant"] == "full").to_numpy()
+    clear.loc[is_full, "auroc"] += [0.1, 0.1, 0.1]
+    path = ablation_tables.record_summary(make_tables(clear), 150)
+    notes = json.loads(path.read_text())["notes"]
+    (row,) = (r for r in make_tables(clear)[0].rows if r["variant"] == "dense attention")
+    assert row["part"] == "helps"
+    assert "`congruence`: dense attention (+)." in notes
+    notes = json.loads(
+        ablation_tables.record_summary(make_tables(fake_results()), 150).read_text()
+    )["notes"]
+    assert "`congruence`: none." in notes
+    assert "### congruence, 150 training subjects, 1 corpus\n" in to_markdown(
+        make_tables(clear[clear["seed"] == 0])[0]
+    )
 
 
 def test_a_continued_study_keeps_the_commits_of_its_trainings(tmp_path, monkeypatch):

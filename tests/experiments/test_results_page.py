@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from experiments.results import RESULTS, aim, check_cell, interval, record
-from experiments.results_page import PAGE, TEMPLATE, Page, stray_figures
+from experiments.results_figures import stray_figures
+from experiments.results_page import PAGE, TEMPLATE, Page
 from experiments.results_source import git
 from experiments.results_tables import format_cell, markdown_rows
 
@@ -116,6 +117,48 @@ def test_a_table_that_is_not_measured_yet_is_named(page):
         "{% if recorded('speed') %}speed{% endif %} {{ not_recorded() }}"
     )
     assert page.render(template) == "speed Tables that are not measured yet: `unknown`."
+
+
+@pytest.fixture
+def effects(tmp_path):
+    """A page with a table of effects: shown, not shown after the adjustment, and not tested."""
+    bounds = {"a": (0.1, 0.3), "b": (0.01, 0.3), "c": (-0.4, -0.2), "d": (-0.1, 0.2)}
+    p = {"a": 0.01, "b": 0.2, "c": 0.0001, "d": None}
+    rows = [
+        {"part": name, "gain": interval((low + high) / 2, low, high), "p": p[name]}
+        for name, (low, high) in bounds.items()
+    ]
+    rows.append({"part": "e", "gain": None, "p": None})
+    record("parts", rows, command="x", seeds=[0, 1], interval="95 %", out=tmp_path)
+    return Page(tmp_path)
+
+
+def test_a_sentence_says_what_the_values_show(effects):
+    words = ["costs", "no difference was shown", "helps"]
+    said = {name: effects.judged("parts", name, "gain", "p", words) for name in "abcdef"}
+    assert said["a"] == ".200 [.100, .300] (p = .010: helps)"
+    assert said["b"] == ".155 [.010, .300] (p = .200: no difference was shown)"
+    assert said["c"] == "-.300 [-.400, -.200] (p < .001: costs)"
+    assert said["d"] == ".050 [-.100, .200] (no difference was shown)"
+    assert said["e"] == said["f"] == "not measured"
+    assert effects.judged("parts", "b", "gain") == ".155 [.010, .300] (higher)"
+    assert [effects.direction("parts", name, "gain", "p") for name in "abcf"] == [1, 0, -1, None]
+    assert effects.direction("parts", "a", "gain", chance=0.2) == 0
+
+
+def test_rows_are_named_by_what_they_show(effects):
+    assert effects.names("parts", "gain", "p", 1) == "`a`"
+    assert effects.names("parts", "gain", "p", -1) == "`c`"
+    assert effects.names("parts", "gain", "p", 0) == "`b` and `d`"
+    assert effects.names("parts", "gain", "p", 2) == "none"
+    assert effects.largest("parts", "gain") == "a"
+    assert effects.columns("parts", ["p", "unknown", "part"]) == ["p", "part"]
+    assert effects.n_seeds("parts") == 2
+
+
+def test_a_part_of_a_table_has_no_empty_rows(effects):
+    assert "| e |" in effects.table("parts")
+    assert "| e |" not in effects.table("parts", columns=["part", "gain"])
 
 
 def test_rows_that_meet_their_aim_are_counted(page):

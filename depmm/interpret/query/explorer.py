@@ -285,7 +285,7 @@ def _mean_occlusion(occluded: pd.DataFrame | None) -> pd.DataFrame | None:
     if occluded is None:
         return None
     key = [*EXPLANATION_KEY, "modality", "region"]
-    return occluded.groupby(key, sort=False, as_index=False)["occlusion"].mean()
+    return occluded.groupby(key, sort=False)["occlusion"].mean().reset_index()
 
 
 def _describe_tests(steps: pd.DataFrame, run: Path | None) -> dict[str, Any] | None:
