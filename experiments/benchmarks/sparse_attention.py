@@ -5,8 +5,9 @@
 Both are timed in turns. H = 8 heads of 64, batch 16 (1 at L = 4096); queries, keys and values need
 gradients. In the rows "complete", no step is missing and neither has a mask; in the others, both
 have a mask of the valid keys. Processor time; a ratio is the median over turns, and its bounds are
-the smallest and the largest turn. The last line trains the whole fusion of DEP-Former at L = 4096,
-batch 4, and prints its peak memory.
+the smallest and the largest turn. "All scores" attends with all queries from
+their scores, where the selection needs all scores: the floor of sparse attention there. The
+last line trains the whole fusion of DEP-Former at L = 4096, batch 4, and prints its peak memory.
 """
 
 import argparse
@@ -19,7 +20,11 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.models.fusion.build import build_fusion
-from depmm.models.fusion.dep_former.query_selection import QuerySelection, count_selected_queries
+from depmm.models.fusion.dep_former.query_selection import (
+    EXACT_KEYS,
+    QuerySelection,
+    count_selected_queries,
+)
 from depmm.models.fusion.dep_former.sparse_attention import attend_selected, score_all_keys
 from experiments.benchmarks.tables import markdown
 from experiments.benchmarks.turns import ratio, time_in_turns
@@ -44,6 +49,13 @@ def sparse(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return attend_selected(q, k, v, selected, mask, bound, scores)
 
 
+def score_and_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attend with all queries, from their scores."""
+    scores = score_all_keys(q, k, mask, q.shape[2])
+    assert scores is not None
+    return scores.softmax(-1) @ v
+
+
 def compare(length: int, batch: int, limit: float, complete: bool) -> dict[str, object]:
     """Measure dense and sparse attention, forward and backward, in turns."""
     torch.manual_seed(0)
@@ -54,6 +66,9 @@ def compare(length: int, batch: int, limit: float, complete: bool) -> dict[str, 
         "dense": lambda: dense(*qkv, mask).sum().backward(),
         "sparse": lambda: sparse(*qkv, mask).sum().backward(),
     }
+    if length <= EXACT_KEYS:
+        # what a selection by exact scores computes at least
+        parts["all scores"] = lambda: score_and_attend(*qkv, mask).sum().backward()
     # short passes are timed in groups
     seconds = time_in_turns(parts, N_TURNS, repeats=max(1, 1000 // length))
     return {
@@ -64,6 +79,9 @@ def compare(length: int, batch: int, limit: float, complete: bool) -> dict[str, 
         "sparse, ms": 1000 * float(np.median(seconds["sparse"])),
         "ratio": ratio(seconds["sparse"], seconds["dense"]),
         "aim": aim(at_most=limit),
+        "all scores, no selection": ratio(seconds["all scores"], seconds["dense"])
+        if "all scores" in seconds
+        else None,
     }
 
 
