@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _PROCESS_GROUPS = Path("/proc/self/cgroup")
@@ -44,6 +45,41 @@ def local_cores() -> int:
     """
     size = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return max(1, available_cores() // max(1, int(size) if size.isdecimal() else 1))
+
+
+def worker_cores(n_workers: int) -> list[int]:
+    """List the cores on which worker processes stay if together they fill all cores.
+
+    A worker whose decoder and face model hand each frame from thread to thread needs more time if
+    these threads move between cores. Where fewer workers run than there are cores, the choice is
+    left to the kernel, because another program may use the same cores.
+
+    Parameters
+    ----------
+    n_workers : int
+        Number of worker processes that run at a time.
+
+    Returns
+    -------
+    list of int
+        A core for each worker; empty where workers are not bound to cores.
+    """
+    if n_workers < 2 or not hasattr(os, "sched_getaffinity"):
+        return []
+    cores = sorted(os.sched_getaffinity(0))
+    return cores if n_workers == len(cores) == available_cores() else []
+
+
+def stay_on_core(core: int) -> None:
+    """Let this process, and threads that it starts from now on, use one core.
+
+    Parameters
+    ----------
+    core : int
+        A core of :func:`worker_cores`.
+    """
+    with suppress(OSError):  # the core was taken from the container meanwhile
+        os.sched_setaffinity(0, {core})
 
 
 def limit_threads() -> None:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from depmm import cores
-from depmm.cores import available_cores, cpu_quota, local_cores
+from depmm.cores import available_cores, cpu_quota, local_cores, worker_cores
 
 
 def write(folder, files):
@@ -61,3 +61,15 @@ def test_affinity_and_quota_limit_the_cores(quota, expected, monkeypatch):
     assert available_cores() == expected
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert local_cores() == max(1, expected // 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity")
+def test_workers_stay_on_cores_if_they_fill_all_of_them(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5, 2, 3})
+    monkeypatch.setattr(cores, "cpu_quota", lambda: None)
+    assert worker_cores(3) == [2, 3, 5]
+    assert worker_cores(2) == worker_cores(4) == []
+    monkeypatch.setattr(cores, "cpu_quota", lambda: 2.0)  # three workers share two cores
+    assert worker_cores(2) == worker_cores(3) == []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4})
+    assert worker_cores(1) == []

@@ -5,6 +5,7 @@ job it ran. Here every process has a connection of its own: a crash or hang belo
 """
 
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -15,8 +16,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
+from depmm.cores import stay_on_core, worker_cores
 from depmm.interrupts import interrupts_for_parent_only
 from depmm.media.video.opencv import use_one_opencv_thread
 from depmm.processes import end_with_parent
@@ -62,6 +64,7 @@ class _Worker(Generic[Job]):
 
     process: BaseProcess
     connection: Connection
+    core: int | None
     ready: bool = False
     job: Job | None = None
     last_progress: float = field(default_factory=time.monotonic)
@@ -129,6 +132,7 @@ def run_in_processes(
         If the function raises it; the other jobs are ended.
     """
     queue, crashed = deque(jobs), deque[Job]()
+    cores = worker_cores(min(n_workers, len(queue)))
     pool: list[_Worker[Job]] = []
     finished = False
     try:
@@ -139,7 +143,8 @@ def run_in_processes(
             while waiting or any(worker.job is not None for worker in pool):
                 busy = sum(worker.job is not None for worker in pool)
                 while len(pool) < min(limit, busy + len(waiting)):
-                    pool.append(_start(function))
+                    free = [core for core in cores if core not in {w.core for w in pool}]
+                    pool.append(_start(function, free[0] if free and not alone else None))
                 for worker in [w for w in pool if w.ready and w.job is None]:
                     if waiting and worker.assign(waiting[0]):
                         waiting.popleft()
@@ -157,15 +162,15 @@ def run_in_processes(
         _end(pool, at_once=not finished)
 
 
-def _start(function: Callable[[Job, Progress], Any]) -> _Worker[Job]:
+def _start(function: Callable[[Job, Progress], Any], core: int | None) -> _Worker[Job]:
     # spawn: MediaPipe and FFmpeg do not work after a fork
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, function), name="depmm-worker")
+    process = context.Process(target=_serve, args=(there, function, core), name="depmm-worker")
     with interrupts_for_parent_only():
         process.start()
     there.close()  # so that the end of the process is the end of the connection
-    return _Worker(process, here)
+    return _Worker(process, here, core)
 
 
 def _collect(pool: list[_Worker[Job]], time_limit_s: float) -> list[tuple[Job, Any]]:
@@ -225,10 +230,18 @@ def _end(pool: list[_Worker[Job]], at_once: bool) -> None:
     pool.clear()
 
 
-def _serve(connection: Connection, function: Callable[[Job, Progress], Any]) -> None:
+def _serve(
+    connection: Connection, function: Callable[[Job, Progress], Any], core: int | None
+) -> NoReturn:
     """Run jobs until the connection is closed, also if that is before the first job."""
+    if core is not None:
+        stay_on_core(core)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         _run_jobs(connection, function)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # no job is left; the end of the interpreter, with MediaPipe's graphs, takes another 0.2 s
+    os._exit(0)
 
 
 def _run_jobs(connection: Connection, function: Callable[[Job, Progress], Any]) -> None:

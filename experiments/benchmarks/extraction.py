@@ -10,7 +10,8 @@ landmarker alone, on the same frames of 853 x 480 pixels and one core, in turns 
 ``interview`` joins the clips to recordings of 5 and 22 minutes, extracts each with ``depmm
 extract`` on one core, and compares their peak memory; its reference is decoding the same recording
 and MediaPipe's landmarker alone. ``workers`` extracts every frame of all clips with one and with
-two workers, in turns. The time of ``depmm extract`` is that of the whole command.
+two workers, in turns, and the first clip alone, which shows how long the start of the command and
+of a worker takes. The time of ``depmm extract`` is that of the whole command.
 
 On a computer that does other work, compare seconds of processor time.
 """
@@ -57,7 +58,9 @@ NOTES = {
     "sound and video and runs MediaPipe's landmarker on the sampled frames, without a start.",
     "workers": "Every frame of all clips; the whole command. Two workers do not share its start: "
     "the imports of the main process, and those of each worker (a large part of them matplotlib, "
-    "which MediaPipe imports) with the face model.",
+    "which MediaPipe imports) with the face model. The start is estimated from the time of all "
+    "clips and that of the first one alone; at best, two workers share the rest equally. "
+    "Workers that fill all cores stay on one core each; a single one may use all.",
 }
 Timing = tuple[float, float]  # seconds, and seconds of processor time
 
@@ -154,19 +157,24 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
     """Extract every frame of all clips with one and with two workers, in turns."""
     turns: dict[int, list[Timing]] = {1: [], 2: []}
     memory = {1: 0.0, 2: 0.0}
+    first: list[float] = []
+    rate = f"face.frames_per_second={VIDEO_RATE}"
     root = Path(os.path.commonpath([video.parent for video in videos]))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_sessions(videos, root, folder / "manifest")
+        write_sessions(videos[:1], root, folder / "first")
         for turn in range(rounds):
+            timing, _ = extract(folder / "first", root, folder / f"first-{turn}", 1, rate)
+            first.append(timing[0])
             for workers in (1, 2):
                 store = folder / f"store-{turn}-{workers}"
-                rate = f"face.frames_per_second={VIDEO_RATE}"
                 timing, peak = extract(folder / "manifest", root, store, workers, rate)
                 turns[workers].append(timing)
                 memory[workers] = max(memory[workers], peak)
                 print(f"{workers}: {timing[0]:.1f} s, {timing[1]:.1f} s of processor time")
     clocks = {n: np.array([turn[0] for turn in turns[n]]) for n in (1, 2)}
+    start, best = best_of_two(len(videos), float(np.median(clocks[1])), statistics.median(first))
     return [
         {
             "clips": len(videos),
@@ -176,9 +184,32 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
             "processor s of both": round(statistics.median(turn[1] for turn in turns[2]), 1),
             "ratio": ratio(clocks[1], clocks[2]),
             "aim": aim(at_least=1.8),
+            "start, s": round(start, 2),
+            "ratio at best": round(best, 2),
             "peak memory of a process, MiB": round(max(memory.values())),
         }
     ]
+
+
+def best_of_two(n_clips: int, all_s: float, first_s: float) -> tuple[float, float]:
+    """Estimate the start of a command, and the ratio that two workers could reach.
+
+    Parameters
+    ----------
+    n_clips : int
+        Number of clips, of about the same length; two or more.
+    all_s, first_s : float
+        Seconds of one worker for all clips, and for one of them.
+
+    Returns
+    -------
+    start : float
+        Seconds that the command would take without a clip.
+    ratio : float
+        Time of one worker divided by that of two that share all but the start.
+    """
+    start = (n_clips * first_s - all_s) / (n_clips - 1)
+    return start, all_s / (start + (all_s - start) / 2)
 
 
 def use_one_core() -> None:

@@ -277,7 +277,7 @@ def test_a_crop_of_many_pixels_is_refused(subjects, tmp_path):
 def test_a_worker_whose_parent_is_done_before_its_first_job_ends_quietly(capfd):
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, len))
+    process = context.Process(target=_serve, args=(there, len, None))
     here.close()
     process.start()
     there.close()
