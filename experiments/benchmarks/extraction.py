@@ -59,7 +59,7 @@ NOTES = {
     "workers": "Every frame of all clips; the whole command. Two workers do not share its start: "
     "the imports of the main process, and those of each worker (a large part of them matplotlib, "
     "which MediaPipe imports) with the face model. The start is estimated from the time of all "
-    "clips and that of the first one alone; at best, two workers share the rest equally. "
+    "clips and that of the first one alone, with one worker. "
     "Workers that fill all cores stay on one core each; a single one may use all.",
 }
 Timing = tuple[float, float]  # seconds, and seconds of processor time
@@ -174,7 +174,7 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
                 memory[workers] = max(memory[workers], peak)
                 print(f"{workers}: {timing[0]:.1f} s, {timing[1]:.1f} s of processor time")
     clocks = {n: np.array([turn[0] for turn in turns[n]]) for n in (1, 2)}
-    start, best = best_of_two(len(videos), float(np.median(clocks[1])), statistics.median(first))
+    start = estimate_start(len(videos), float(np.median(clocks[1])), statistics.median(first))
     return [
         {
             "clips": len(videos),
@@ -185,31 +185,27 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
             "ratio": ratio(clocks[1], clocks[2]),
             "aim": aim(at_least=1.8),
             "start, s": round(start, 2),
-            "ratio at best": round(best, 2),
             "peak memory of a process, MiB": round(max(memory.values())),
         }
     ]
 
 
-def best_of_two(n_clips: int, all_s: float, first_s: float) -> tuple[float, float]:
-    """Estimate the start of a command, and the ratio that two workers could reach.
+def estimate_start(n_clips: int, all_s: float, first_s: float) -> float:
+    """Estimate the seconds that a command would take without a clip.
 
     Parameters
     ----------
     n_clips : int
         Number of clips, of about the same length; two or more.
     all_s, first_s : float
-        Seconds of one worker for all clips, and for one of them.
+        Seconds for all clips, and for one of them.
 
     Returns
     -------
-    start : float
-        Seconds that the command would take without a clip.
-    ratio : float
-        Time of one worker divided by that of two that share all but the start.
+    float
+        Seconds.
     """
-    start = (n_clips * first_s - all_s) / (n_clips - 1)
-    return start, all_s / (start + (all_s - start) / 2)
+    return (n_clips * first_s - all_s) / (n_clips - 1)
 
 
 def use_one_core() -> None:

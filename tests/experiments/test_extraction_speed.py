@@ -25,11 +25,9 @@ def test_tracker_and_landmarker_are_compared(real_data: Path, monkeypatch: pytes
         assert meets_aims(row) is not None
 
 
-def test_start_and_best_ratio_of_two_workers():
-    # 1.5 s of start, and 0.5 s for each of 11 clips: 7 s alone, 1.5 + 2.75 s with two workers
-    start, ratio = extraction.best_of_two(11, 7.0, 2.0)
-    assert start == pytest.approx(1.5)
-    assert ratio == pytest.approx(7 / 4.25)
+def test_the_start_is_what_is_left_without_clips():
+    # 1.5 s, and 0.5 s for each of 11 clips
+    assert extraction.estimate_start(11, all_s=7.0, first_s=2.0) == pytest.approx(1.5)
 
 
 def test_an_interview_repeats_the_clips(real_data: Path, tmp_path: Path):
