@@ -6,7 +6,9 @@ The embeddings are random and are written to a temporary folder (180 MB). Files,
 and optimizer are those of a training, with all 13 hidden states of a base speech transformer (13 x
 768) and ResNet-50 features of the face (2048). Seconds of the clock, whose bounds are the smallest
 and the largest epoch, and of the processor, the sum over all threads, which is better to compare on
-a busy machine. "reading" is the part of the processor time that reading all batches alone takes.
+a busy machine. The floor is the time of the matrix products of the linear layers alone (forward,
+and gradients of inputs and weights), for all steps of an epoch. "reading" is the part of the
+processor time that reading all batches alone takes.
 """
 
 import argparse
@@ -31,7 +33,9 @@ from depmm.store.embeddings import EmbeddingStore
 from depmm.store.sessions import SessionStore
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
+from experiments.benchmarks.release_layout import build_products, record_products
 from experiments.benchmarks.tables import markdown
+from experiments.benchmarks.turns import time_in_turns
 from experiments.results import aim, interval, record
 
 N_SESSIONS, N_STEPS = 150, 24
@@ -129,6 +133,9 @@ def measure(name: str, folder: Path) -> dict[str, object]:
         for _ in loader.evaluate(range(N_SESSIONS), config.training.batch_size):
             pass
         reading.append(time.process_time() - worked)
+    index, inputs = next(loader.evaluate(range(config.training.batch_size), len(sessions)))
+    multiply = build_products(record_products(model, lambda: model(inputs)))
+    products = time_in_turns({"all": multiply}, N_EPOCHS)["all"] * N_SESSIONS / len(index)
     trained = [p.numel() for p in model.parameters() if p.requires_grad]
     median = statistics.median(epochs[1:])
     shown = interval(statistics.median(clock[1:]), min(clock[1:]), max(clock[1:]))
@@ -138,6 +145,7 @@ def measure(name: str, folder: Path) -> dict[str, object]:
         "s per epoch": shown,
         "aim": aim("s per epoch", at_most=AIM_S),
         "s of the processor": median,
+        "floor, s of the processor": float(np.median(products)),
         "reading": statistics.median(reading[1:]) / median,
     }
 

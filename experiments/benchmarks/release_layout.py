@@ -38,8 +38,10 @@ def build_step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Non
     return step
 
 
-def record_products(model: nn.Module, run: Callable[[], object]) -> list[tuple[int, Tensor]]:
-    """List the rows and the weight of every linear layer that is called, without the adapter."""
+def record_products(
+    model: nn.Module, run: Callable[[], object], without: str | None = None
+) -> list[tuple[int, Tensor]]:
+    """List the rows and the weight of the linear layers that are called, without a part."""
     products: list[tuple[int, Tensor]] = []
 
     def note(module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
@@ -49,7 +51,7 @@ def record_products(model: nn.Module, run: Callable[[], object]) -> list[tuple[i
     hooks = [
         module.register_forward_hook(note)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and not name.startswith("adapter")
+        if isinstance(module, nn.Linear) and (without is None or not name.startswith(without))
     ]
     run()
     for hook in hooks:
@@ -84,7 +86,7 @@ def compare(kind: str, n_turns: int, in_dims: dict[str, int]) -> dict[str, objec
     def run() -> Tensor:
         return cast(Tensor, model(features, masks, complete=True)[0]).sum()
 
-    products = build_products(record_products(model, run))
+    products = build_products(record_products(model, run, without="adapter"))
     adapt = build_step(adapter, lambda: torch.cat(list(adapter(features).values())).sum())
     parts = {"model": build_step(model, run), "adapter": adapt, "products": products}
     seconds = time_in_turns(parts, n_turns)
