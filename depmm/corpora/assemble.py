@@ -15,6 +15,7 @@ from depmm.corpora.index_report import Missing
 from depmm.corpora.lengths import FileLength, GroupLength, combine_lengths
 from depmm.corpora.patterns import natural_sort_key
 from depmm.corpora.recording_files import FileGroup, RecordingFile
+from depmm.corpora.row_columns import RowColumns
 from depmm.corpora.session_rows import build_session_row
 from depmm.corpora.spec_schema import FILE_FIELDS, OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.step_times import StepRange, add_previous_ends, read_times
@@ -34,7 +35,7 @@ class ManifestRows:
 
     Attributes
     ----------
-    sessions, steps, features : list of dict
+    sessions, steps, features : RowColumns
         Rows of ``sessions.parquet``, ``steps.parquet`` and ``features.parquet``.
     missing : list of Missing
         Files and rows that the spec requires and the folder does not contain.
@@ -44,9 +45,9 @@ class ManifestRows:
         Reason -> number of excluded steps.
     """
 
-    sessions: list[dict[str, Any]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    features: list[dict[str, Any]] = field(default_factory=list)
+    sessions: RowColumns = field(default_factory=RowColumns)
+    steps: RowColumns = field(default_factory=RowColumns)
+    features: RowColumns = field(default_factory=RowColumns)
     missing: list[Missing] = field(default_factory=list)
     excluded: list[tuple[str, str]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -32,7 +32,7 @@ from depmm.corpora.spec_schema import RecordingPattern, Spec, StepTable, Table
 from depmm.corpora.tables.joined_table import JoinedTable
 from depmm.corpora.tables.tables import read_table
 from depmm.corpora.word_lists import fill_valence, read_words
-from depmm.schemas.manifest import STEP_KEY
+from depmm.schemas.manifest import FEATURES, STEP_KEY
 
 
 def index_corpus(
@@ -92,7 +92,7 @@ def index_corpus(
     missing += rows.missing
     roles.excluded += rows.excluded
     if spec.word_list:
-        missing += fill_valence(rows.steps, words, spec.word_list)
+        missing += fill_valence(rows.steps.columns, words, spec.word_list)
     for joined in joined_tables:
         if joined.table.file is not None:
             for key in joined.unused_keys():
@@ -108,9 +108,9 @@ def index_corpus(
             file=root,
         )
     manifest = build_manifest(
-        pd.DataFrame(rows.sessions),
-        pd.DataFrame(rows.steps),
-        pd.DataFrame(rows.features),
+        rows.sessions.pop_table(),
+        rows.steps.pop_table(),
+        rows.features.pop_table([column.name for column in FEATURES.columns if column.few_values]),
         {spec.name: collect_facts(spec)},
     )
     left_out = _count_left_out(spec, roles, joined_tables, rows, recordings)

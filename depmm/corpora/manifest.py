@@ -202,7 +202,8 @@ def _read_table(folder: Path, schema: TableSchema) -> pd.DataFrame:
         )
     content = pyarrow.BufferReader(read_bytes(path))
     try:
-        table = pyarrow.parquet.read_table(content).to_pandas()
+        repeated = [column.name for column in schema.columns if column.few_values]
+        table = pyarrow.parquet.read_table(content, read_dictionary=repeated).to_pandas()
     # a damaged file without a checksum can raise nearly anything
     except Exception as error:
         raise ManifestError(

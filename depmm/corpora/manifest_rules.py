@@ -222,7 +222,8 @@ def _check_sessions(table: pd.DataFrame) -> None:
 
 def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
     check_unique(table, [*STEP_KEY, "name"], "features")
-    if len(bad := table[~table["modality"].map(_is_modality).astype(bool)]):
+    unknown = [name for name in table["modality"].unique() if not _is_modality(name)]
+    if unknown and len(bad := table[table["modality"].isin(unknown)]):
         raise _row_error(
             bad,
             f"features: session {_format_keys(bad[SESSION_KEY].head(1))}: "
@@ -230,8 +231,9 @@ def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
             "lower-case letters, digits and _.",
             "modality",
         )
-    known = pd.MultiIndex.from_frame(steps[STEP_KEY])
-    unmatched = pd.MultiIndex.from_frame(table[STEP_KEY]).difference(known).to_frame()
+    known, keys = (pd.MultiIndex.from_frame(rows[STEP_KEY]) for rows in (steps, table))
+    # the sorted difference needs a tuple per row, therefore of the unmatched rows only
+    unmatched = keys[~keys.isin(known)].difference(known).to_frame()
     if len(unmatched):
         raise _row_error(
             unmatched,

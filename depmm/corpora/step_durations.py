@@ -73,10 +73,11 @@ def session_durations(steps: pd.DataFrame, ends_s: pd.Series | None = None) -> p
     ends_s = steps["end_s"] if ends_s is None else ends_s
     files = steps["audio"].where(steps["audio"].notna(), steps["face"])
     # steps of features alone name no file here
-    restarts = steps.groupby(SESSION_KEY)["start_s"].transform(count_restarts)
-    table = steps[SESSION_KEY].assign(
-        file=files.fillna(""), part=restarts.where(files.isna(), 0).astype("int64")
-    )
+    sessions = steps.groupby(SESSION_KEY, sort=False).ngroup()
+    # as count_restarts for every session
+    is_restart = steps["start_s"] <= steps["start_s"].groupby(sessions).shift()
+    restarts = is_restart.astype("int64").groupby(sessions).cumsum()
+    table = steps[SESSION_KEY].assign(file=files.fillna(""), part=restarts.where(files.isna(), 0))
     groups = table.groupby([*SESSION_KEY, "file", "part"], sort=False).ngroup()
     seconds = covered_s(groups, steps["start_s"].astype(float), ends_s.astype(float))
     of_group = table.assign(group=groups).drop_duplicates("group").set_index("group")

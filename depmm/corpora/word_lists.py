@@ -13,7 +13,7 @@ in ANEW (Bradley & Lang 1999), or empty. ``language`` is a code such as ``en`` o
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,14 +119,14 @@ def normalize_word(text: str) -> str:
 
 
 def fill_valence(
-    steps: Iterable[dict[str, Any]], words: Iterable[Word], list_name: str
+    steps: Mapping[str, list[Any]], words: Iterable[Word], list_name: str
 ) -> list[Missing]:
     """Fill in the valence of steps from a word list; known valences are not changed.
 
     Parameters
     ----------
-    steps : iterable of dict
-        Rows of ``steps.parquet``; ``valence`` is filled in.
+    steps : mapping of str to list
+        Columns of ``steps.parquet``, or none of them; ``valence`` is filled in.
     words : iterable of Word
         The list; a word that is listed in several languages must have the same valence.
     list_name : str
@@ -154,15 +154,15 @@ def fill_valence(
                 value=word.text,
             )
     missing: dict[str, Missing] = {}
-    for step in steps:
-        if step["valence"] is not None or step["text"] is None:
+    for index, text in enumerate(steps.get("text", ())):
+        if steps["valence"][index] is not None or text is None:
             continue
-        key = normalize_word(step["text"])
+        key = normalize_word(text)
         if key in valences:
-            step["valence"] = valences[key].valence
+            steps["valence"][index] = valences[key].valence
         elif key not in missing:
-            where = step["audio"] or step["face"]
-            message = f"step text {step['text']!r} is not in the word list {list_name}"
+            where = steps["audio"][index] or steps["face"][index]
+            message = f"step text {text!r} is not in the word list {list_name}"
             missing[key] = Missing("word", where, message)
     return list(missing.values())
 

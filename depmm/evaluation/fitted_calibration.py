@@ -14,7 +14,7 @@ from depmm.config import Settings
 from depmm.evaluation.stats.calibrators import CalibrationError, fit_calibrators, validation_rows
 from depmm.evaluation.stats.conformal_intervals import fit_severity_intervals
 from depmm.evaluation.stats.conformal_sets import ALPHAS, ConformalQuantile, fit_label_sets
-from depmm.evaluation.stats.venn_abers import venn_abers
+from depmm.evaluation.stats.venn_abers import ValidationSessions
 from depmm.evaluation.thresholds import Threshold, apply_threshold
 from depmm.schemas.manifest import SUBJECT_KEY
 
@@ -174,13 +174,14 @@ def fit_interval(rows: pd.DataFrame) -> IntervalMap:
         Lower and upper bound.
     """
     edges, rank = np.unique(rows["y_prob"].to_numpy(float), return_inverse=True)
-    ranked = rows.assign(y_prob=rank.astype(float))  # neighbours may differ by rounding only
+    # neighbours may differ by rounding only
+    ranked = ValidationSessions.from_rows(rows.assign(y_prob=rank.astype(float)))
     chosen = np.arange(len(edges))
     if len(edges) > MAX_EDGES:
         chosen = np.unique(np.linspace(0, len(edges) - 1, MAX_EDGES).round().astype(int))
     # both bounds ascend: the lowest of an interval between edges is at its start
-    low = _ascending([venn_abers(ranked, at)[0] for at in (-0.5, *(chosen + 0.5))])
-    high = _ascending([venn_abers(ranked, at)[1] for at in (*(chosen - 0.5), len(edges) - 0.5)])
+    low = _ascending([ranked.bound(at, 0) for at in (-0.5, *(chosen + 0.5))])
+    high = _ascending([ranked.bound(at, 1) for at in (*(chosen - 0.5), len(edges) - 0.5)])
     edges = edges[chosen]
     kept = [k for k in range(len(edges)) if (low[k], high[k]) != (low[k + 1], high[k + 1])]
     return IntervalMap(

@@ -89,7 +89,9 @@ FEATURES = TableSchema(
         Column("name", "str", "Name of the stream"),
         Column("modality", "str", "Modality that the features were computed from"),
         Column("path", "str", "Path of the file"),
-        Column("reader", "str", "How the file is read, a ``StreamConfig`` as JSON"),
+        Column(
+            "reader", "str", "How the file is read, a ``StreamConfig`` as JSON", few_values=True
+        ),
     ),
 )
 PSEUDO_SUBJECTS = TableSchema(

@@ -35,6 +35,9 @@ class Column:
         Whether a value may be missing.
     required : bool, default True
         Whether every table of the kind has the column.
+    few_values : bool, default False
+        Whether a column of text has few different values, so that it is a categorical in pandas: a
+        long text that each of a million rows repeats is then in the memory once.
     """
 
     name: str
@@ -43,10 +46,13 @@ class Column:
     unit: str | None = None
     nullable: bool = False
     required: bool = True
+    few_values: bool = False
 
     @property
     def pandas_dtype(self) -> str:
         """The dtype of the column in pandas; nullable integers and Booleans have their own."""
+        if self.few_values:
+            return "category"
         if self.nullable and self.dtype in ("int64", "bool"):
             return {"int64": "Int64", "bool": "boolean"}[self.dtype]
         return self.dtype
@@ -149,6 +155,8 @@ def _fits(values: "pd.Series", dtype: DataType) -> bool:
     from pandas.api import types
 
     known = values.dropna()
+    if isinstance(known.dtype, pd.CategoricalDtype):
+        known = known.cat.categories.to_series()
     match dtype:
         case "str":
             if isinstance(known.dtype, pd.StringDtype):  # no check of each of many million rows

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from depmm.config import TRACKS
@@ -128,10 +129,18 @@ def file_size(file: Path) -> int:
 def _records(table: pd.DataFrame, columns: list[str]) -> dict[SessionKey, list[dict[str, Any]]]:
     """Convert the rows of each session to dictionaries, with None for missing values."""
     table = table.sort_values([*SESSION_KEY, "step"], kind="stable")
-    values = table[columns].astype(object)
-    rows = values.where(values.notna(), None).to_dict("records")
-    keys = zip(*(table[name].astype(str) for name in SESSION_KEY), strict=True)
+    keys = zip(*(_cells(table[name].astype(str)) for name in SESSION_KEY), strict=True)
+    rows = zip(*(_cells(table[name]) for name in columns), strict=True)
     records: dict[SessionKey, list[dict[str, Any]]] = {}
     for key, row in zip(keys, rows, strict=True):
-        records.setdefault(key, []).append(row)  # type: ignore[arg-type]
+        cells = dict(zip(columns, row, strict=True))
+        records.setdefault(key, []).append(cells)
     return records
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    """Convert a column to Python objects, of which equal texts are one: most rows repeat a file."""
+    codes, values = pd.factorize(column)
+    objects = np.append(np.asarray(values.astype(object)), [None])
+    cells: list[Any] = objects[codes].tolist()
+    return cells

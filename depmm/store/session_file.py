@@ -89,6 +89,7 @@ class SessionReader:
     ) -> None:
         self._open_voice = open_voice
         self._voice: TensorFile | None = None
+        self._step_rows: dict[str, np.ndarray] = {}  # read for every step
         self._file = TensorFile(open_file(path) if file is None else file, path)
         try:
             self._open()
@@ -234,7 +235,7 @@ class SessionReader:
         Returns
         -------
         ndarray of int64, shape (L, 2)
-            First and end row; zeros if the session does not have the stream.
+            First and end row, read-only; zeros if the session does not have the stream.
         """
         name = f"feature.{stream}.step_rows"
         if is_derived(stream, self.names):
@@ -243,12 +244,15 @@ class SessionReader:
             return voice_rows(self.step_samples)
         if name not in self.names:
             return np.zeros((self.summary["n_steps"], 2), np.int64)
-        rows = self.read_tensor(name)
-        try:
-            check_ranges(rows, self._file.shapes[f"feature.{stream}.values"][1][0])
-        except ValueError as error:
-            raise damaged_file(self._file.path, str(error)) from None
-        return rows
+        if stream not in self._step_rows:
+            rows = self.read_tensor(name)
+            try:
+                check_ranges(rows, self._file.shapes[f"feature.{stream}.values"][1][0])
+            except ValueError as error:
+                raise damaged_file(self._file.path, str(error)) from None
+            rows.flags.writeable = False
+            self._step_rows[stream] = rows
+        return self._step_rows[stream]
 
     def read_features(self, stream: str, first: int, end: int) -> np.ndarray:
         """Read rows of a feature stream, a stored or a derived one.

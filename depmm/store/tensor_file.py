@@ -99,6 +99,7 @@ class TensorFile:
 
     def __init__(self, file: BinaryIO, path: str | Path) -> None:
         self._file, self.path = file, path
+        self._last_block = (-1, b"")  # index and bytes: small steps lie in one block
         try:
             self._read_header()
         except OSError as error:
@@ -227,6 +228,9 @@ class TensorFile:
             return memoryview(b"")
         block = start // BLOCK
         first, last = block * BLOCK, min(math.ceil(end / BLOCK) * BLOCK, self._size)
+        is_one = last - first <= BLOCK
+        if is_one and self._last_block[0] == block:
+            return memoryview(bytearray(self._last_block[1][start - first : end - first]))
         try:
             self._file.seek(self._start + first)
             data = memoryview(self._read_exactly(last - first))
@@ -239,6 +243,8 @@ class TensorFile:
             if zlib.crc32(data[offset : offset + BLOCK]) != int.from_bytes(checksum, "big"):
                 raise damaged_file(self.path, f"the checksum of block {block} is wrong")
             block += 1
+        if is_one:  # a copy, because arrays of the bytes that are returned can be written
+            self._last_block = (block - 1, bytes(data))
         return data[start - first : end - first]
 
     def _read_exactly(self, count: int) -> bytearray:

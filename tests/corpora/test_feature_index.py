@@ -36,6 +36,7 @@ def test_the_index_lists_streams_of_turns_without_the_interviewer(feature_corpus
         [1, "voice", "audio", "300_voice.csv"],
     ]
     one, other = manifest.features.copy(), manifest.features.copy()
+    one["reader"] = one["reader"].astype("str")
     one.loc[0, "reader"] = json.dumps({"name": "units", "rate_hz": 5.0})
     other.loc[0, "path"] = "../300_face.txt"
     for features, column in ((one, "reader"), (other, "path")):

@@ -106,3 +106,8 @@ def test_written_tables_fit_their_schemas(tmp_path):
         assert [types.get(name, name) for name in types_in_file] == [
             column.dtype for column in schema.columns
         ]
+    # a long text that every row repeats: a categorical in pandas, text in the file
+    assert written.features["reader"].dtype == "category"
+    built = build_manifest(manifest.sessions, manifest.steps, features).features
+    pd.testing.assert_frame_equal(written.features, built)
+    pd.testing.assert_frame_equal(built.astype({"reader": "str"}), features, check_dtype=False)

@@ -47,3 +47,17 @@ def test_sessions():
     assert np.isnan(durations[("c", "c", "1")])
     ends = table["end_s"].fillna(3.0)
     assert session_durations(table, ends)[("c", "c", "1")] == 3
+
+
+def test_files_of_features_are_those_of_each_session():
+    rng = np.random.default_rng(0)
+    session, starts = rng.integers(0, 5, 60), rng.integers(0, 9, 60).astype(float)
+    ends = starts + rng.integers(1, 4, 60)
+    rows = zip(session.astype(str), starts, ends, strict=True)
+    found = session_durations(
+        steps(*(("a", one, start, end, None, None) for one, start, end in rows))
+    )
+    for one in range(5):
+        own = session == one
+        seconds = covered_s(count_restarts(starts[own]), starts[own], ends[own]).sum()
+        assert found["c", "a", str(one)] == seconds

@@ -165,9 +165,9 @@ def test_a_word_list_needs_the_text_of_steps_and_a_file(tmp_path):
 def test_a_word_with_two_valences_cannot_fill_steps():
     words = [Word("gift", "positive", None, "en"), Word("Gift", "negative", None, "de")]
     with pytest.raises(WordListError) as info:
-        fill_valence([], words, "words.csv")
+        fill_valence({}, words, "words.csv")
     assert (info.value.column, info.value.value) == ("valence", "Gift")
-    assert fill_valence([], [words[0], Word("Gift", "positive", None, "xx")], "words.csv") == []
+    assert fill_valence({}, [words[0], Word("Gift", "positive", None, "xx")], "words.csv") == []
 
 
 def simulate_with(tmp_path: Path, content: str):

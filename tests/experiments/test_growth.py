@@ -11,6 +11,8 @@ def test_growth_is_1_if_linear_and_10_if_quadratic():
     quadratic = {n: growth.Cost(0.0, 3 + 1e-6 * n**2, 0.0) for n in sizes}
     assert growth.growth_of(linear) == pytest.approx(1)
     assert growth.growth_of(quadratic) == pytest.approx(10)
+    noise = dict(zip(sizes, (growth.Cost(0.0, s, 0.0) for s in (4.0, 3.9, 6.0)), strict=True))
+    assert growth.growth_of(noise) == pytest.approx(2.1 / 18_000 / (0.2 / 1800))
 
 
 def test_a_stage_is_measured(tmp_path):

@@ -71,3 +71,19 @@ def test_the_writer_does_not_keep_tensors_in_memory(tmp_path):
     tracemalloc.stop()
     assert size > 40e6
     assert peak < 4e6
+
+
+def test_small_parts_of_a_block_are_read_once_and_are_copies(tmp_path):
+    rows = np.arange(40, dtype=np.float32).reshape(20, 2)
+    with SessionWriter(temporary_folder(tmp_path)) as writer:
+        writer.append("values", rows)
+        path = shutil.copy(writer.save({}), tmp_path / "one")
+    with TensorFile(path.open("rb", buffering=0), path) as file:
+        first = file.read_rows("values", 0, 4)
+        path.write_bytes(bytes(path.stat().st_size))  # the block is not read again
+        for start in range(0, 20, 4):
+            part = file.read_rows("values", start, start + 4)
+            assert np.array_equal(part, rows[start : start + 4])
+            part[:] = -1
+        assert np.array_equal(first, rows[:4])
+        assert np.array_equal(file.read("values"), rows)

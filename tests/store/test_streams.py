@@ -38,6 +38,7 @@ def test_the_store_contains_the_rows_of_each_step(feature_corpus):
             "n_features": 3,
         }
         assert reader.step_rows("voice").tolist() == [[0, 100], [100, 200]]
+        assert reader.step_rows("voice") is reader.step_rows("voice")  # every step needs them
         assert reader.step_rows("units").tolist() == [[0, 10], [10, 20]]
         _, voice = read_rows(
             feature_corpus / "toy/300_voice.csv", parse_spec(SPEC, "toy").recordings[0].features

@@ -28,6 +28,8 @@ def similar_subjects(inputs: AuditInput) -> Iterator[Finding]:
     Finding
         At most one warning for voices, and one for faces.
     """
+    if not inputs.identity:
+        return
     splits = inputs.manifest.sessions.groupby(SUBJECT_KEY)["split"].agg(
         lambda values: " and ".join(sorted(set(values.dropna())))
     )

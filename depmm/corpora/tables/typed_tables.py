@@ -44,7 +44,10 @@ def apply_schema(
     for column in [*(name for name in dtypes if name in table), *further]:
         dtype, values = dtypes.get(column, "str"), table[column]
         try:
-            if dtype == "str" and values.dtype != "str":
+            if dtype == "category" and values.dtype == "category":
+                result[column] = values.cat.set_categories(sorted(values.cat.categories))
+                continue
+            if dtype in ("str", "category") and values.dtype != "str":
                 is_text = values.isna() | values.map(lambda value: isinstance(value, str))
                 if not is_text.all():
                     raise ValueError(f"{values[~is_text].iloc[0]} is not text")
