@@ -1,5 +1,7 @@
-"""Every config: a training step of its model at full size."""
+"""Every config: a training step of its model at full size, and the figures of its header."""
 
+import re
+from fnmatch import filter as matching
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from depmm.inputs import Inputs
 from depmm.models.model import build_model
 from depmm.training.losses import compute_batch_loss
 from depmm.training.optim import build_optimizer, set_learning_rate
+from experiments.results_page import TEMPLATE, Page
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "configs"
 CONFIGS = {path: load_experiment(path) for path in sorted(FOLDER.glob("*.yaml"))}
@@ -101,3 +104,23 @@ def test_every_config_takes_a_training_step(path, tmp_path):
     half = torch.autocast("cpu", dtype=torch.bfloat16)
     with torch.no_grad(), half, CudaAutocast():
         assert model(batch).prediction.isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Names of the tables of the results page, also of those that are not recorded yet."""
+    page = Page()
+    page.render(TEMPLATE.read_text(encoding="utf-8"))
+    return [*page.used, *page.missing]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_expected_figures_are_in_tables_or_published(path, tables):
+    header = path.read_text(encoding="utf-8")
+    (expected,) = re.findall(r"^# expected(.*\n(?:#   .*\n)*)", header, re.MULTILINE)
+    text = " ".join(expected.replace("\n#", " ").split())
+    measured = re.split("paper|on the official test set", text)[0]
+    assert not re.search(r"(?<!\w)\.\d|\[", measured)
+    for names in re.findall(r"tables? (.+?) of experiments/README", measured):
+        for name in re.findall(r"\b[a-z]+_[a-z_*]+", names.replace("the table", "")):
+            assert matching(tables, name), name
