@@ -14,6 +14,7 @@ from depmm.multiple_testing import holm
 from depmm.simulation.design_corpus import sample_design
 from experiments.results import interval, record
 from experiments.results_source import describe_source
+from experiments.results_tables import markdown_rows
 
 MODALITIES = ("audio", "face")
 UNIMODAL = {"voice alone": "audio", "face alone": "face"}
@@ -317,39 +318,13 @@ def _means(trained: pd.DataFrame, column: str, names: dict[str, str]) -> dict[st
 
 
 def to_markdown(table: Table) -> str:
-    """Format a table in Markdown.
+    """Format a table in Markdown, below its title.
 
     Parameters
     ----------
     table : Table
         The table.
-
-    Returns
-    -------
-    str
-        Title and table.
     """
-    columns = list(dict.fromkeys(name for row in table.rows for name in row))
-    lines = [
-        f"### {table.design}, {table.subjects} training subjects, "
-        f"{len(table.seeds)} {'corpus' if len(table.seeds) == 1 else 'corpora'}",
-        "",
-        "| " + " | ".join(columns) + " |",
-        "|---|" + "--:|" * (len(columns) - 1),
-    ]
-    lines += [
-        "| " + " | ".join(_format(row.get(name), name) for name in columns) + " |"
-        for row in table.rows
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _format(value: Any, column: str) -> str:
-    if isinstance(value, dict):
-        low, high = value["low"], value["high"]
-        return f"{value['value']:+.3f} [{low:+.3f}, {high:+.3f}]"
-    if isinstance(value, float):
-        if column in ("seconds", "MiB"):
-            return f"{value:.1f}"
-        return f"{value:.3f}".replace("0.", ".", 1)
-    return "" if value is None else str(value)
+    n = len(table.seeds)
+    title = f"### {table.design}, {table.subjects} training subjects, {n} corp"
+    return f"{title}{'us' if n == 1 else 'ora'}\n\n{markdown_rows(table.rows)}\n"

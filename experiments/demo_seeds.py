@@ -21,7 +21,7 @@ from scipy.stats import t
 
 from depmm.files.writing import write_text
 from experiments.demo_summary import CORPORA, DIFFERENCE, SYSTEMS, prediction_interval, read_figures
-from experiments.results import interval, record
+from experiments.results import interval, publish
 
 ROOT = Path(__file__).parents[1]
 SIMULATIONS = {
@@ -131,7 +131,7 @@ def make_rows(results: list[dict[str, float]]) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Run the seeds that are missing, and record the table on request."""
+    """Run the seeds that are missing, and print or record the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
@@ -143,18 +143,15 @@ def main() -> None:
         if not (options.out / f"seed_{seed}.json").is_file():
             run_seed(options.out.absolute(), seed, options.workers)
     results = [json.loads((options.out / f"seed_{seed}.json").read_text()) for seed in seeds]
-    rows = make_rows(results)
-    for row in rows:
-        print(row)
-    if options.record:
-        record(
-            "demo_seeds",
-            rows,
-            command=f"python experiments/demo_seeds.py OUT --seeds {options.seeds} --record",
-            seeds=seeds,
-            interval="95 % confidence interval of the mean over seeds of corpus and training "
-            "(Student's t); expected: 99.9 % prediction interval of one further seed",
-        )
+    publish(
+        "demo_seeds",
+        make_rows(results),
+        options.record,
+        command=f"python experiments/demo_seeds.py OUT --seeds {options.seeds} --record",
+        seeds=seeds,
+        interval="95 % confidence interval of the mean over seeds of corpus and training "
+        "(Student's t); expected: 99.9 % prediction interval of one further seed",
+    )
 
 
 if __name__ == "__main__":

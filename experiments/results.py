@@ -1,17 +1,13 @@
 """Results files: measured rows with command, commit, seeds, interval method and machine.
 
-    python experiments/results.py runs NAME RUN... --metrics balanced_accuracy,auroc --command "..."
-
-A benchmark calls :func:`record`, which writes ``experiments/results/NAME.json``. ``runs`` makes the
-rows from finished runs (or comparisons) that ``depmm evaluate`` (``depmm compare``) has evaluated;
-``LABEL=RUN`` replaces the name in the first column. The commits, the date and the versions of such
-a file are those of the trainings.
+A benchmark calls :func:`publish`, which prints its table and, with ``--record``, writes
+``experiments/results/NAME.json``. The source of rows from trained runs is that of the trainings
+(:func:`experiments.results_source.describe_origin`).
 
 Record after the measured code is on the main branch: a commit that was rebased afterwards is
 unknown to other clones.
 """
 
-import argparse
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +16,8 @@ from typing import Any
 
 from depmm.files.writing import write_text
 from experiments.results_source import describe_source
+from experiments.results_tables import markdown_rows
 
-ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_suffix("")
 Row = Mapping[str, Any]
 
@@ -58,6 +54,25 @@ def aim(
         raise ValueError("aim: give at_most or at_least.")
     limits = {"at_most": at_most, "at_least": at_least}
     return {"of": column} | {name: value for name, value in limits.items() if value is not None}
+
+
+def publish(name: str, rows: Sequence[Row], write: bool, **source: Any) -> None:
+    """Print a table, and write its results file if asked for.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    rows : sequence of dict
+        Column -> cell.
+    write : bool
+        Whether the results file is written.
+    **source
+        Further arguments of :func:`record`.
+    """
+    print(markdown_rows(rows))
+    if write:
+        print(record(name, rows, **source))
 
 
 def record(
@@ -156,31 +171,3 @@ def check_cell(place: str, cell: object, method: str | None) -> None:
             f"record: {place} is {cell!r}. Give a text, a number (not of numpy), None, "
             "interval(...) or aim(...)."
         )
-
-
-def main() -> None:
-    """Write a results file of evaluated runs."""
-    from experiments.run_results import record_runs  # which imports this module
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = parser.add_subparsers(dest="part", required=True)
-    runs = parts.add_parser("runs", help="write a results file of evaluated runs")
-    runs.add_argument("name")
-    runs.add_argument("runs", nargs="+", metavar="[LABEL=]RUN")
-    runs.add_argument("--metrics", default="balanced_accuracy,auroc")
-    runs.add_argument("--command", required=True)
-    runs.add_argument("--notes")
-    arguments = parser.parse_args()
-    pairs = [text.rpartition("=")[::2] for text in arguments.runs]
-    path = record_runs(
-        arguments.name,
-        [(label or None, Path(folder)) for label, folder in pairs],
-        arguments.metrics.split(","),
-        command=arguments.command,
-        notes=arguments.notes,
-    )
-    print(path.relative_to(ROOT))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,11 @@
 """Source of measured results: commit, date, machine and versions."""
 
+import json
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -64,19 +65,21 @@ def describe_machine() -> str:
     return f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB"
 
 
-def describe_origin(environments: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def describe_origin(runs: Sequence[Path]) -> dict[str, Any]:
     """Describe commits, date, machine and versions of trainings.
 
     Parameters
     ----------
-    environments : sequence of dict of str to str
-        Contents of ``environment.json``.
+    runs : sequence of Path
+        Folders of the runs, each with ``environment.json``.
 
     Returns
     -------
     dict
         See ``origin`` of :func:`experiments.results.record`.
     """
+    files = [run / "environment.json" for run in runs]
+    environments = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     here = f"{platform.machine()}, {os.cpu_count()} logical processors"
     processors = {environment["processor"] for environment in environments}
     machine = describe_machine() if processors == {here} else "; ".join(sorted(processors))

@@ -10,9 +10,9 @@ NAMES = ("config", "system")  # columns of names in the code
 
 def markdown_rows(
     rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-    headings: Mapping[str, str],
-    digits: Mapping[str, int],
+    columns: Sequence[str] | None = None,
+    headings: Mapping[str, str] | None = None,
+    digits: Mapping[str, int] | None = None,
 ) -> str:
     """Write rows as a table; rows with an aim state whether they meet it.
 
@@ -20,13 +20,16 @@ def markdown_rows(
     ----------
     rows : sequence of dict
         Column -> cell.
-    columns : sequence of str
-        Columns to show.
-    headings : dict of str to str
+    columns : sequence of str, optional
+        Columns to show; by default all.
+    headings : dict of str to str, optional
         Headings that differ from the column.
-    digits : dict of str to int
+    digits : dict of str to int, optional
         Digits after the decimal point of a column.
     """
+    if columns is None:
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+    headings, digits = headings or {}, digits or {}
     titles = [headings.get(column, heading(column)) for column in columns]
     numeric = [all(not isinstance(row.get(column), str) for row in rows) for column in columns]
     cells = [

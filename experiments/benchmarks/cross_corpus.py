@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.benchmarks.systems import depmm
-from experiments.benchmarks.tables import markdown, prepare
-from experiments.results import interval, record
+from experiments.benchmarks.tables import prepare
+from experiments.results import interval, publish
 
 CONFIGS = ("classical_svm", "classical_voice")
 CORPORA = ("emodb", "ravdess")
@@ -56,12 +56,15 @@ def main() -> None:
                     "AUROC of covariates": float(cell["covariate_value"]),
                 }
             )
-    print(markdown(rows))
-    if options.record:
-        script = "python experiments/benchmarks/cross_corpus.py"
-        command_line = f"{script} OUT --emodb EMODB --ravdess RAVDESS --record"
-        bounds = f"95 % over subjects: AUROC by {' or '.join(sorted(methods))}"
-        print(record("cross_corpus", rows, command=command_line, interval=bounds, notes=NOTES))
+    script = "experiments/benchmarks/cross_corpus.py"
+    publish(
+        "cross_corpus",
+        rows,
+        options.record,
+        command=f"python {script} OUT --emodb EMODB --ravdess RAVDESS --record",
+        interval=f"95 % over subjects: AUROC by {' or '.join(sorted(methods))}",
+        notes=NOTES,
+    )
 
 
 if __name__ == "__main__":

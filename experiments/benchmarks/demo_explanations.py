@@ -23,7 +23,7 @@ from depmm.interpret.attribution.explain import explain
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
 from depmm.interpret.attribution.methods import ON_REQUEST, SHAPLEY
 from depmm.interpret.query.word_effects import compare_words
-from experiments.results import interval, record
+from experiments.results import interval, publish
 
 Q_LEVEL = 0.05
 COMMAND = (
@@ -111,11 +111,9 @@ def main() -> None:
         "demo_words": make_word_rows(words, planted),
     }
     for name, rows in tables.items():
-        print(f"{name}\n{pd.DataFrame(rows).to_string(index=False)}\n")
-        if arguments.record:
-            method = "95 %, BCa bootstrap over subjects" if name == "faithfulness" else None
-            seeds = f"{len(areas)} trainings"
-            print(record(name, rows, command=COMMAND, seeds=seeds, interval=method))
+        method = "95 %, BCa bootstrap over subjects" if name == "faithfulness" else None
+        seeds = f"{len(areas)} trainings"
+        publish(name, rows, arguments.record, command=COMMAND, seeds=seeds, interval=method)
 
 
 if __name__ == "__main__":

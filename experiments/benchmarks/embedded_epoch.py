@@ -34,9 +34,8 @@ from depmm.store.sessions import SessionStore
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
 from experiments.benchmarks.release_layout import build_products, record_products
-from experiments.benchmarks.tables import markdown
 from experiments.benchmarks.turns import time_in_turns
-from experiments.results import aim, interval, record
+from experiments.results import aim, interval, publish
 
 N_SESSIONS, N_STEPS = 150, 24
 DIMS = {"audio": 13 * 768, "face": 2048}
@@ -159,20 +158,17 @@ def main() -> None:
     for name in FUSIONS:
         with tempfile.TemporaryDirectory() as scratch:
             rows.append(measure(name, Path(scratch)))
-    print(markdown(rows))
-    if options.record:
-        threads = torch.get_num_threads()
-        print(
-            record(
-                "embedded_epoch",
-                rows,
-                command=f"OMP_NUM_THREADS={threads} python "
-                "experiments/benchmarks/embedded_epoch.py --record",
-                seeds=[0],
-                interval="smallest and largest of the epochs",
-                notes=f"{N_SESSIONS} sessions of {N_STEPS} steps, {threads} threads.",
-            )
-        )
+    threads = torch.get_num_threads()
+    script = "experiments/benchmarks/embedded_epoch.py"
+    publish(
+        "embedded_epoch",
+        rows,
+        options.record,
+        command=f"OMP_NUM_THREADS={threads} python {script} --record",
+        seeds=[0],
+        interval="smallest and largest of the epochs",
+        notes=f"{N_SESSIONS} sessions of {N_STEPS} steps, {threads} threads.",
+    )
 
 
 if __name__ == "__main__":

@@ -25,9 +25,8 @@ import torch
 from depmm.config import SAMPLE_RATE
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.models.encoders.resnet50 import FaceBackbone
-from experiments.benchmarks.tables import markdown
 from experiments.benchmarks.turns import ratio, time_in_turns
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 BATCHES = ((32, 2), (16, 4), (8, 10))  # clips, seconds of a clip
 N_CROPS, CROP_SIZE = 32, 224
@@ -115,19 +114,19 @@ def main() -> None:
     """Print or record the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="write the results file")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     rows = measure(BATCHES, N_CROPS, CROP_SIZE, n_turns=5)
-    print(markdown(rows))
-    if arguments.record:
-        command = "OMP_NUM_THREADS=1 python experiments/benchmarks/encoder_speed.py --record"
-        bounds = "range of the turns of one run, around their median"
-        notes = (
-            "Milliseconds of processor time on one thread. The ratio of MFCC is that of times (low "
-            "is fast), that of SE-ResNet-50 of speeds (high is fast). The largest difference of "
-            "SE-ResNet-50 is relative to the largest value of an embedding; that of MFCC is "
-            "absolute, for coefficients up to 150."
-        )
-        print(record("encoder_speed", rows, command=command, interval=bounds, notes=notes))
+    publish(
+        "encoder_speed",
+        rows,
+        options.record,
+        command="OMP_NUM_THREADS=1 python experiments/benchmarks/encoder_speed.py --record",
+        interval="range of the turns of one run, around their median",
+        notes="Milliseconds of processor time on one thread. The ratio of MFCC is that of times "
+        "(low is fast), that of SE-ResNet-50 of speeds (high is fast). The largest difference of "
+        "SE-ResNet-50 is relative to the largest value of an embedding; that of MFCC is absolute, "
+        "for coefficients up to 150.",
+    )
 
 
 if __name__ == "__main__":

@@ -41,9 +41,8 @@ from depmm.media.sound.audio import decode_audio
 from depmm.media.video.face_landmarker import find_landmarker
 from depmm.media.video.faces import MAX_FACES, FaceTracker, suppress_mediapipe_log
 from depmm.media.video.video import decode_frames, read_frames
-from experiments.benchmarks.tables import markdown
 from experiments.benchmarks.turns import ratio
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 WIDTH, HEIGHT = 853, 480
 N_FRAMES, TURN = 240, 20
@@ -86,13 +85,14 @@ def main() -> None:
         rows = measure_interviews(videos, arguments.minutes)
     else:
         rows = compare_workers(videos, arguments.rounds)
-    print(markdown(rows))
-    if arguments.record:
-        command = f"python experiments/benchmarks/extraction.py {arguments.work} VIDEOS... --record"
-        bounds = None if arguments.work == "interview" else "median and range of the turns"
-        notes = NOTES[arguments.work]
-        name = f"extraction_{arguments.work}"
-        print(record(name, rows, command=command, interval=bounds, notes=notes))
+    publish(
+        f"extraction_{arguments.work}",
+        rows,
+        arguments.record,
+        command=f"python experiments/benchmarks/extraction.py {arguments.work} VIDEOS... --record",
+        interval=None if arguments.work == "interview" else "median and range of the turns",
+        notes=NOTES[arguments.work],
+    )
 
 
 def compare_faces(videos: list[Path]) -> list[dict[str, Any]]:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.benchmarks.systems import depmm
-from experiments.benchmarks.tables import markdown
-from experiments.results import record
+from experiments.results import publish
 
 
 def main() -> None:
@@ -44,11 +43,9 @@ def main() -> None:
                 "failures": len(pd.read_parquet(store / "failures.parquet")),
             }
         )
-    print(markdown(rows))
-    if options.record:
-        command = "python experiments/benchmarks/face_detection.py"
-        command += " OUT --grid GRID --ravdess RAVDESS_VIDEO --record"
-        print(record("face_detection", rows, command=command))
+    command = "python experiments/benchmarks/face_detection.py"
+    command += " OUT --grid GRID --ravdess RAVDESS_VIDEO --record"
+    publish("face_detection", rows, options.record, command=command)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from experiments.benchmarks.gpu_work import (
     CROP_SIZE,
     FACE_ENCODER,
     SE_RESNET,
+    STEP_S,
     Work,
     build_encoding,
     build_training,
@@ -49,8 +50,7 @@ from experiments.benchmarks.gpu_work import (
     load_system,
     write_crops,
 )
-from experiments.benchmarks.tables import markdown
-from experiments.results import record
+from experiments.results import publish
 
 SYSTEMS = (
     "dep_former", "dep_former_release", "attention_resnet_18", "attention_resnet_101",
@@ -315,16 +315,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     setup = Setup(torch.device(options.device), options.quick)
     rows = measure_all(setup, options.seconds)
-    print(markdown(rows))
-    if options.record:
-        card = torch.cuda.get_device_name(setup.device) if setup.device.type == "cuda" else "CPU"
-        notes = (
-            f"One {card}. Batches are on the device. Training in float32 permits TensorFloat-32, "
-            f"encoders do not. Crops have {CROP_SIZE} x {CROP_SIZE} pixels; steps of speech have "
-            "4 s. Weights are random. Medians of three turns."
-        )
-        command = "python experiments/benchmarks/gpu.py --record"
-        print(record("gpu", rows, command=command, notes=notes))
+    card = torch.cuda.get_device_name(setup.device) if setup.device.type == "cuda" else "CPU"
+    notes = (
+        f"One {card}. Batches are on the device. Training in float32 permits TensorFloat-32, "
+        f"encoders do not. Crops have {CROP_SIZE} x {CROP_SIZE} pixels; steps of speech have "
+        f"{STEP_S} s. Weights are random. Medians of three turns."
+    )
+    command = "python experiments/benchmarks/gpu.py --record"
+    publish("gpu", rows, options.record, command=command, notes=notes)
 
 
 if __name__ == "__main__":

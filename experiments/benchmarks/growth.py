@@ -21,8 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.benchmarks.tables import markdown
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 SESSIONS = (200, 2000, 20_000)
 N_STEPS = 12
@@ -161,11 +160,9 @@ def main() -> None:
     chosen = options.stages.split(",") if options.stages else [name for name, _ in STAGES]
     stages = tuple(stage for stage in STAGES if stage[0] in chosen)
     rows = measure(tuple(map(int, options.sessions.split(","))), stages)
-    print(markdown(rows))
-    if options.record:
-        command = "OMP_NUM_THREADS=1 python experiments/benchmarks/growth.py --record"
-        notes = "Seconds of processor time of the whole command, the imports included."
-        print(record("growth", rows, command=command, notes=notes))
+    command = "OMP_NUM_THREADS=1 python experiments/benchmarks/growth.py --record"
+    notes = "Seconds of processor time of the whole command, the imports included."
+    publish("growth", rows, options.record, command=command, notes=notes)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from depmm.audit.audit import audit_manifest
 from depmm.audit.findings import AuditInput
 from depmm.corpora.index import index_corpus
 from depmm.corpora.spec import parse_spec
-from experiments.benchmarks.tables import markdown
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 T = TypeVar("T")
 
@@ -103,10 +102,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
     rows = measure(options.files)
-    print(markdown(rows))
-    if options.record:
-        command = "python experiments/benchmarks/indexing.py --record"
-        print(record("indexing", rows, command=command))
+    command = "python experiments/benchmarks/indexing.py --record"
+    publish("indexing", rows, options.record, command=command)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from depmm.files.writing import write_text
 from depmm.interpret.query.word_effects import compare_words
 from experiments.benchmarks.planted_corpora import DESIGNS, N_SUBJECTS, sample_corpus
 from experiments.benchmarks.planted_training import METHODS, SESSION_SUFFIX, cross_validate
-from experiments.results import aim, interval, record
+from experiments.results import aim, interval, publish
 from experiments.results_source import describe_source
 
 Q_LEVEL = 0.05  # nominal false discovery rate, see docs/concepts/explanations.md
@@ -241,20 +241,17 @@ def main() -> None:
         run_studies(arguments.out, names, arguments.corpora, arguments.first)
         return
     table = read_studies(arguments.out)
-    rows = list(make_rows(table))
-    print(pd.DataFrame(rows).to_string())
-    if arguments.record:
-        seeds = table.groupby("study", sort=False)["seed"].agg(["min", "max"])
-        command = "python experiments/benchmarks/planted_words.py"
-        path = record(
-            "planted_words",
-            rows,
-            command=f"{command} run OUT\n{command} table OUT --record",
-            seeds="; ".join(f"{name}: {low} to {high}" for name, (low, high) in seeds.iterrows()),
-            interval="95 %, over corpora: t for the AUC, Clopper-Pearson for rates",
-            origin=_merge_sources(table["source"].tolist()),
-        )
-        print(path)
+    seeds = table.groupby("study", sort=False)["seed"].agg(["min", "max"])
+    command = "python experiments/benchmarks/planted_words.py"
+    publish(
+        "planted_words",
+        list(make_rows(table)),
+        arguments.record,
+        command=f"{command} run OUT\n{command} table OUT --record",
+        seeds="; ".join(f"{name}: {low} to {high}" for name, (low, high) in seeds.iterrows()),
+        interval="95 %, over corpora: t for the AUC, Clopper-Pearson for rates",
+        origin=_merge_sources(table["source"].tolist()),
+    )
 
 
 def _merge_sources(sources: list[dict[str, Any]]) -> dict[str, Any]:

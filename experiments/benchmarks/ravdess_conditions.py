@@ -8,7 +8,6 @@ table ``ravdess_measures``. The script can be interrupted: finished folds are ke
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 from depmm.multiple_testing import holm
 from experiments.benchmarks.systems import depmm
 from experiments.benchmarks.table_definitions import Row, Table
-from experiments.benchmarks.tables import evaluate, find_pair, markdown, prepare
-from experiments.results import interval, record
+from experiments.benchmarks.tables import evaluate, find_pair, prepare
+from experiments.results import interval, publish
 from experiments.results_source import describe_origin
 
 NAME = "ravdess_conditions"
@@ -89,28 +88,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     base = options.out.absolute()
     base.mkdir(parents=True, exist_ok=True)
     prepare("ravdess", base, options.ravdess and options.ravdess.absolute())
-    found, environments = {}, []
+    found, trained = {}, []
     for number, (condition, table) in enumerate(list_tables().items()):
         folder = f"{NAME}_{number}"
         runs = base / "runs" / folder
         for row in table.rows:
             settings = (f"out=runs/{folder}", f"name={row.name}", *row.settings)
             depmm("cross-validate", row.config, *settings, cwd=base)
-            environment = (runs / row.name / "environment.json").read_text(encoding="utf-8")
-            environments.append(json.loads(environment))
+            trained.append(runs / row.name)
         found[condition] = evaluate(table, runs, base / "comparisons" / folder)
-    rows = make_rows(found)
-    print(markdown(rows))
-    if options.record:
-        print(
-            record(
-                NAME,
-                rows,
-                command=f"python experiments/benchmarks/{NAME}.py OUT --ravdess RAVDESS --record",
-                interval=INTERVAL,
-                origin=describe_origin(environments),
-            )
-        )
+    publish(
+        NAME,
+        make_rows(found),
+        options.record,
+        command=f"python experiments/benchmarks/{NAME}.py OUT --ravdess RAVDESS --record",
+        interval=INTERVAL,
+        origin=describe_origin(trained),
+    )
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.fusion.build import build_fusion
-from experiments.benchmarks.tables import markdown
 from experiments.benchmarks.turns import ratio, time_in_turns
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 BATCH_SIZE, N_STEPS, N_TURNS = 32, 24, 7
 IN_DIMS = {"audio": 1000, "face": 224 * 224}
@@ -108,21 +107,17 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
     rows = [compare(kind, N_TURNS, IN_DIMS) for kind in AIMS]
-    print(markdown(rows))
-    if options.record:
-        threads = torch.get_num_threads()
-        print(
-            record(
-                "release_layout",
-                rows,
-                command=f"OMP_NUM_THREADS={threads} python "
-                "experiments/benchmarks/release_layout.py --record",
-                interval="smallest and largest of the turns",
-                notes="Processor time. The floor is the adapter and the matrix products of the "
-                "other linear layers, alone: a step cannot take less, whatever attention, norms, "
-                "dropout and layout cost.",
-            )
-        )
+    script = "experiments/benchmarks/release_layout.py"
+    publish(
+        "release_layout",
+        rows,
+        options.record,
+        command=f"OMP_NUM_THREADS={torch.get_num_threads()} python {script} --record",
+        interval="smallest and largest of the turns",
+        notes="Processor time. The floor is the adapter and the matrix products of the other "
+        "linear layers, alone: a step cannot take less, whatever attention, norms, dropout and "
+        "layout cost.",
+    )
 
 
 if __name__ == "__main__":

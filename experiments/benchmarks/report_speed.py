@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.evaluation.reports.report import write_report
-from experiments.benchmarks.tables import markdown
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 N_FOLDS = 5
 
@@ -86,10 +85,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
     rows = [measure(options.predictions, options.samples)]
-    print(markdown(rows))
-    if options.record:
-        command = "OMP_NUM_THREADS=2 python experiments/benchmarks/report_speed.py --record"
-        print(record("report_speed", rows, command=command))
+    command = "OMP_NUM_THREADS=2 python experiments/benchmarks/report_speed.py --record"
+    publish("report_speed", rows, options.record, command=command)
 
 
 if __name__ == "__main__":

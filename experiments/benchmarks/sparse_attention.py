@@ -26,9 +26,8 @@ from depmm.models.fusion.dep_former.query_selection import (
     count_selected_queries,
 )
 from depmm.models.fusion.dep_former.sparse_attention import attend_selected, score_all_keys
-from experiments.benchmarks.tables import markdown
 from experiments.benchmarks.turns import ratio, time_in_turns
-from experiments.results import aim, record
+from experiments.results import aim, publish
 
 N_HEADS, HEAD_DIM, FACTOR = 8, 64, 5
 CASES = ((24, 16, 1.2), (72, 16, 0.9), (512, 16, 0.25), (4096, 1, 0.04))  # L, B, aim
@@ -107,23 +106,19 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
     rows = [compare(*case, complete) for case in CASES for complete in (True, False)]
-    print(markdown(rows))
     elapsed, memory = train_long()
     note = f"The whole fusion of DEP-Former, L = 4096, batch 4: {elapsed:.1f} s per training step, "
     note += f"peak memory {memory:.1f} GiB."
     print(note)
-    if options.record:
-        threads = torch.get_num_threads()
-        print(
-            record(
-                "sparse_attention",
-                rows,
-                command=f"OMP_NUM_THREADS={threads} python "
-                "experiments/benchmarks/sparse_attention.py --record",
-                interval="smallest and largest of the turns",
-                notes=f"Processor time, forward and backward. {note}",
-            )
-        )
+    script = "experiments/benchmarks/sparse_attention.py"
+    publish(
+        "sparse_attention",
+        rows,
+        options.record,
+        command=f"OMP_NUM_THREADS={torch.get_num_threads()} python {script} --record",
+        interval="smallest and largest of the turns",
+        notes=f"Processor time, forward and backward. {note}",
+    )
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def speech_corpus(name: str, recordings: Path, target: dict[str, object]) -> Cor
 
 
 def depmm(*arguments: object, cwd: Path) -> None:
-    """Run a command of depmm; its output goes to a log file per command."""
+    """Run a command of depmm; its output is appended to ``log.txt`` in the folder ``cwd``."""
     log = cwd / "log.txt"
     with log.open("a", encoding="utf-8") as file:
         subprocess.run(
@@ -291,10 +291,8 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
         Command that trains and compares them.
     """
     content = json.loads((base / "tables" / corpus / "metrics.json").read_text(encoding="utf-8"))
-    rows, environments, paired = [], [], differences(content["comparison"])
+    rows, paired = [], differences(content["comparison"])
     for name, run in content["runs"].items():
-        environment = base / "runs" / corpus / name / "environment.json"
-        environments.append(json.loads(environment.read_text(encoding="utf-8")))
         cost = run["cost"] or {}
         rows.append(
             {
@@ -313,7 +311,7 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
         seeds=[int(seed) for seed in SEEDS.split(",")],
         interval=f"{intervals}; differences: t over subjects and seeds; p adjusted (Holm) for the "
         "rows",
-        origin=describe_origin(environments),
+        origin=describe_origin([base / "runs" / corpus / name for name in content["runs"]]),
     )
 
 

@@ -26,9 +26,9 @@ from experiments.benchmarks.table_definitions import (
     TABLES,
     Table,
 )
-from experiments.results import interval, record
+from experiments.results import interval, publish
 from experiments.results_source import describe_origin
-from experiments.results_tables import heading, markdown_rows
+from experiments.results_tables import heading
 from experiments.run_results import describe_intervals, metric_cells
 
 COVARIATES = {"duration": "duration alone", "demographics": "gender and age alone"}
@@ -65,9 +65,7 @@ def run_table(name: str, base: Path, recordings: Path | None, write: bool) -> No
     contents, differences = evaluate(table, runs, base / "comparisons" / name)
     rows = metric_rows(table, contents)
     pairs = paired_rows(table, differences)
-    print(f"{markdown(rows)}\n\n{markdown(pairs) if pairs else ''}")
-    if write:
-        record_table(name, table, runs, contents, rows, pairs)
+    publish_table(name, table, runs, contents, rows, pairs, write)
 
 
 def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
@@ -119,15 +117,16 @@ def evaluate(table: Table, runs: Path, out: Path) -> tuple[dict[str, Any], pd.Da
     return content["runs"], pd.read_csv(out / "differences.csv")
 
 
-def record_table(
+def publish_table(
     name: str,
     table: Table,
     runs: Path,
     contents: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     pairs: Sequence[Mapping[str, Any]],
+    write: bool,
 ) -> None:
-    """Write the results files of a table.
+    """Print a table and its planned differences, and write their results files if asked for.
 
     Parameters
     ----------
@@ -141,37 +140,24 @@ def record_table(
         Metrics of the rows.
     rows, pairs : sequence of mapping
         Rows of the two results files.
+    write : bool
+        Whether the results files are written.
     """
-    environments = [
-        json.loads((runs / row.name / "environment.json").read_text(encoding="utf-8"))
-        for row in table.rows
-    ]
     seeds = sorted({int(s) for row in table.rows for s in row.seeds.split(",") if "," in row.seeds})
     real = any("{recordings}" in command for command in CORPORA[table.corpus])
     option = f" --{table.corpus} {table.corpus.upper()}" if real else ""
     source: dict[str, Any] = {
         "command": f"python experiments/benchmarks/tables.py OUT {name}{option} --record",
         "seeds": seeds or None,
-        "origin": describe_origin(environments),
+        "origin": describe_origin([runs / row.name for row in table.rows]),
     }
     counts = contents[table.rows[0].name]["counts"]["test"]
     notes = table.notes.format(subjects=counts["subjects"], sessions=counts["sessions"])
     described = describe_intervals(contents.values(), table.metrics)
-    print(record(name, rows, interval=described, notes=notes, **source))
+    publish(name, rows, write, interval=described, notes=notes, **source)
     if pairs:
         bounds = f"95 % of the paired difference over subjects{' and seeds' if seeds else ''}"
-        print(record(f"{name}_pairs", pairs, interval=bounds, notes=PAIRED, **source))
-
-
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows with all of their columns as a Markdown table.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Column -> cell.
-    """
-    return markdown_rows(rows, list(dict.fromkeys(key for row in rows for key in row)), {}, {})
+        publish(f"{name}_pairs", pairs, write, interval=bounds, notes=PAIRED, **source)
 
 
 def metric_rows(table: Table, contents: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ import pandas as pd
 
 from experiments.benchmarks.systems import depmm
 from experiments.benchmarks.table_definitions import Row, Table
-from experiments.benchmarks.tables import markdown, paired_rows, prepare
-from experiments.results import record
+from experiments.benchmarks.tables import paired_rows, prepare
+from experiments.results import publish
 from experiments.results_source import describe_origin
 from experiments.run_results import describe_intervals, metric_cells
 
@@ -84,19 +84,15 @@ def main() -> None:
         )
     ]
     pairs = paired_rows(PAIRS, pd.read_csv(out / "differences.csv"))
-    print(f"{markdown(rows)}\n\n{markdown(pairs)}")
-    if options.record:
-        command = "python experiments/benchmarks/transfer.py OUT --emodb EMODB --record"
-        environments = [
-            json.loads((runs / f"transfer-{fold}/environment.json").read_text(encoding="utf-8"))
-            for fold in range(FOLDS)
-        ]
-        origin = describe_origin(environments)
-        described = describe_intervals([gender, *compared.values()], METRICS)
-        common = {"command": command, "seeds": [0], "origin": origin}
-        print(record("transfer", rows, interval=described, notes=NOTES, **common))
-        bounds = "95 % of the paired difference over subjects; p by permutation, adjusted (Holm)"
-        print(record("transfer_pairs", pairs, interval=bounds, **common))
+    source = {
+        "command": "python experiments/benchmarks/transfer.py OUT --emodb EMODB --record",
+        "seeds": [0],
+        "origin": describe_origin([runs / f"transfer-{fold}" for fold in range(FOLDS)]),
+    }
+    described = describe_intervals([gender, *compared.values()], METRICS)
+    publish("transfer", rows, options.record, interval=described, notes=NOTES, **source)
+    bounds = "95 % of the paired difference over subjects; p by permutation, adjusted (Holm)"
+    publish("transfer_pairs", pairs, options.record, interval=bounds, **source)
 
 
 if __name__ == "__main__":

@@ -209,27 +209,23 @@ def main() -> None:
         work, folder, out = options.train
         run_as_program(lambda: train(work, Path(folder), Path(out)))
     from experiments.benchmarks.embedded_epoch import write_sessions
-    from experiments.benchmarks.tables import markdown
-    from experiments.results import record
+    from experiments.results import publish
 
     with tempfile.TemporaryDirectory() as scratch:
         write_sessions(Path(scratch))
         write_recordings(Path(scratch))
         rows = [compare(work, Path(scratch)) for work in WORK]
-    print(markdown(rows))
-    if options.record:
-        print(
-            record(
-                "two_processes",
-                rows,
-                command="python experiments/benchmarks/two_processes.py --record",
-                seeds=[0],
-                interval="smallest and largest of the turns",
-                notes="One thread per process; the start is excluded. Sessions of each step, "
-                "weights and statistics do not depend on the number of processes. A step on "
-                "embeddings is many short operations, which take as long for half of a batch.",
-            )
-        )
+    publish(
+        "two_processes",
+        rows,
+        options.record,
+        command="python experiments/benchmarks/two_processes.py --record",
+        seeds=[0],
+        interval="smallest and largest of the turns",
+        notes="One thread per process; the start is excluded. Sessions of each step, weights and "
+        "statistics do not depend on the number of processes. A step on embeddings is many short "
+        "operations, which take as long for half of a batch.",
+    )
 
 
 if __name__ == "__main__":

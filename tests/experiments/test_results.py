@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from depmm.config import load_experiment
-from experiments.results import aim, interval, record
-from experiments.run_results import describe_split, record_runs
+from experiments.results import aim, interval, publish, record
+from experiments.results_source import describe_origin
+from experiments.run_results import describe_intervals, metric_cells
 
 ROOT = Path(__file__).parents[2]
 ROWS = [{"system": "both", "AUROC": interval(0.9, 0.8, 1.0), "sessions": 12, "reference": None}]
@@ -53,52 +54,44 @@ def test_an_aim_has_one_limit():
         aim(at_most=1.0, at_least=1.0)
 
 
-@pytest.fixture
-def run(tmp_path):
-    """A run with the keys that a results file is made of."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    split = {"kind": "k_fold", "folds": 5, "repeats": 1}
+def test_the_source_of_trained_rows_is_that_of_the_trainings(tmp_path):
+    for name, day in (("a", "02"), ("b", "01"), ("c", "01")):
+        environment = {
+            "commit": name * 40 if name != "c" else "b" * 40,
+            "started": f"2026-01-{day}T03:04:05+00:00",
+            "processor": "a processor",
+            "python": "3.11.0",
+            "torch": "2.13.0",
+            "numpy": "2.4.0",
+        }
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "environment.json").write_text(json.dumps(environment))
+    origin = describe_origin([tmp_path / name for name in "abc"])
+    assert origin["commits"] == ["a" * 40, "b" * 40]
+    assert (origin["date"], origin["machine"]) == ("2026-01-02", "a processor")
+    assert origin["versions"] == {"python": "3.11.0", "torch": "2.13.0", "numpy": "2.4.0"}
+
+
+def test_cells_and_intervals_of_an_evaluated_run():
     auroc = {"value": 0.7, "ci_low": 0.6, "ci_high": 0.8, "method": "Newcombe"}
-    (folder / "config.yaml").write_text(json.dumps({"name": "svm", "split": split}))
-    environment = {
-        "commit": "a" * 40,
-        "started": "2026-01-02T03:04:05+00:00",
-        "processor": "a processor",
-        "python": "3.11.0",
-        "torch": "2.13.0",
-        "numpy": "2.4.0",
-    }
-    (folder / "environment.json").write_text(json.dumps(environment))
-    metrics = {
-        "metrics": {"auroc": auroc | {"per_seed": {"0": 0.75, "1": 0.65}}},
-        "counts": {"test": {"subjects": 16}},
-        "seeds": [0, 1],
+    content = {
+        "metrics": {"auroc": auroc, "f1": auroc | {"value": None}},
         "bootstrap": {"confidence": 0.95, "unit": "subject", "n_trainings": 2},
     }
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    return folder
+    cells = metric_cells(content, ["auroc", "f1"])
+    assert cells == {"auroc": interval(0.7, 0.6, 0.8), "f1": None}
+    described = "95 % over subjects and seeds: AUROC by Newcombe"
+    assert describe_intervals([content], ["auroc"]) == described
 
 
-def test_rows_of_runs_have_the_source_of_the_trainings(run, tmp_path):
-    path = record_runs(
-        "runs", [(None, run), ("again", run)], ["auroc", "auroc.seeds"], command="x", out=tmp_path
-    )
-    content = json.loads(path.read_text())
-    assert [row["config"] for row in content["rows"]] == ["svm", "again"]
-    row = content["rows"][0]
-    assert row["auroc"] == {"value": 0.7, "low": 0.6, "high": 0.8}
-    assert (row["split"], row["subjects"]) == ("5 folds", 16)
-    assert row["auroc of each seed"] == "0.750, 0.650"
-    assert content["commits"] == ["a" * 40]
-    assert (content["date"], content["machine"]) == ("2026-01-02", "a processor")
-    assert content["interval"] == "95 % over subjects and seeds: AUROC by Newcombe"
-    assert content["seeds"] == [0, 1]
-
-
-def test_splits_are_described_in_words():
-    assert describe_split({"kind": "leave_one_subject_out"}) == "leave one subject out"
-    assert describe_split({"kind": "k_fold", "folds": 3, "repeats": 10}) == "3 folds, 10 times"
+def test_a_table_is_printed_and_written_only_if_asked_for(tmp_path, capsys):
+    for write in (False, True):
+        source = {"command": "x", "interval": "95 %", "out": tmp_path}
+        publish("both", ROWS, write, **source)
+        printed = capsys.readouterr().out
+        assert "| `both` | .900 [.800, 1.000] | 12 |  |" in printed
+        assert (str(tmp_path / "both.json") in printed) is write
+        assert (tmp_path / "both.json").exists() is write
 
 
 def test_configs_of_the_comparison_of_systems_are_valid(tmp_path):
