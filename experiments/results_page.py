@@ -145,11 +145,10 @@ class Page:
         ValueError
             If not exactly one row has these cells, or the row has no such column.
         """
-        cells = [row] if isinstance(row, str) else list(row)
-        rows = self.find(name, cells)
+        rows = self.find(name, row)
         if len(rows) != 1 or rows[0].get(column) is None:
             raise ValueError(
-                f"{TEMPLATE.name}: {len(rows)} rows of {name!r} begin with {cells}"
+                f"{TEMPLATE.name}: {len(rows)} rows of {name!r} begin with {row}"
                 + (f", without {column!r}." if len(rows) == 1 else ".")
             )
         cell = rows[0][column]
@@ -157,18 +156,19 @@ class Page:
             cell = cell["value"]
         return format_cell(cell, digits)
 
-    def find(self, name: str, cells: Sequence[object]) -> list[dict[str, Any]]:
+    def find(self, name: str, row: str | Sequence[object]) -> list[dict[str, Any]]:
         """Return the rows of a table that begin with some cells.
 
         Parameters
         ----------
         name : str
             Name of the table.
-        cells : sequence
-            First cells of the row.
+        row : str or sequence
+            First cell of the row, or its first cells.
         """
-        rows = self.load(name)["rows"]
-        return [row for row in rows if list(row.values())[: len(cells)] == list(cells)]
+        cells = [row] if isinstance(row, str) else list(row)
+        rows: list[dict[str, Any]] = self.load(name)["rows"]
+        return [found for found in rows if list(found.values())[: len(cells)] == cells]
 
     def direction(
         self,
@@ -198,7 +198,7 @@ class Page:
         int or None
             1 above, -1 below, 0 if neither is shown; None if it was not measured.
         """
-        rows = self.find(name, [row] if isinstance(row, str) else row)
+        rows = self.find(name, row)
         if len(rows) != 1 or rows[0].get(column) is None:
             return None
         return compare(rows[0], column, p, chance)
@@ -225,7 +225,7 @@ class Page:
         if outcome is None:
             return "not measured"
         text, shown = words[outcome + 1], ""
-        if p is not None and self.find(name, [row] if isinstance(row, str) else row)[0].get(p):
+        if p is not None and self.find(name, row)[0].get(p):
             shown = self.value(name, row, p)
             shown = f"p {shown if shown.startswith('<') else f'= {shown}'}: "
         return f"{self.value(name, row, column, bounds=True)} ({shown}{text})"
@@ -348,12 +348,12 @@ class Page:
             keep_trailing_newline=True,
             trim_blocks=True,
         )
-        environment.globals |= {"table": self.table, "value": self.value, "aims": self.aims}
-        environment.globals |= {"recorded": self.recorded, "not_recorded": self.not_recorded}
-        environment.globals |= {"direction": self.direction, "judged": self.judged}
-        environment.globals |= {"names": self.names, "largest": self.largest}
-        environment.globals |= {"columns": self.columns, "n_seeds": self.n_seeds}
-        environment.globals |= {"exists": self.exists}
+        functions = (
+            *(self.table, self.value, self.direction, self.judged, self.names, self.largest),
+            *(self.columns, self.n_seeds, self.exists, self.recorded, self.not_recorded),
+            self.aims,
+        )
+        environment.globals |= {function.__name__: function for function in functions}
         environment.globals |= {"setting": str, "paper": str}
         text = environment.from_string(template).render()
         return re.sub(r"\n{3,}", "\n\n", text)

@@ -24,7 +24,7 @@ def test_both_tables_have_a_row_for_each_method_and_word(
     truth = corpus.recordings / "truth.json"
     recorded: dict[str, list[dict[str, object]]] = {}
     monkeypatch.setattr(
-        demo_explanations, "record", lambda name, rows, **_: recorded.update({name: rows})
+        demo_explanations, "publish", lambda name, rows, write, **_: recorded.update({name: rows})
     )
     monkeypatch.setattr(sys, "argv", ["script", *map(str, (truth, *runs, "--record"))])
     demo_explanations.main()
