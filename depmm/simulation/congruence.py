@@ -2,9 +2,9 @@
 
 At each word a sign ``u`` of -1 or 1 is drawn for each subject. The voice is louder if ``u`` is 1,
 and the mouth opens wider if ``u z`` is 1, where ``z`` is 1 for depressed and -1 for healthy
-subjects. Voices alone and faces alone are therefore distributed alike in both groups, and
-so is every sum of a score of the voice and a score of the face: a model must read both together,
-word by word. This is the design ``congruence`` of `depmm.simulation.designs`, in recordings.
+subjects. Voices alone and faces alone are therefore distributed alike in both groups, and a sum of
+a score of the voice and a score of the face is at chance: a model must read both together, word by
+word. This is the design ``congruence`` of `depmm.simulation.designs`, in recordings.
 """
 
 from typing import Any
@@ -22,10 +22,8 @@ STILLNESS = 4.0  # bluntness of the face at all words: only the mouth and the ey
 EXPRESSION_LIMITS = (-4.0, 4.0)  # range that voice and face can show
 EXPRESSION_SD = 1.0
 
-REGION, THIRD = (
-    "mouth",
-    "lower_third",
-)  # names in tables of attributions, with and without landmarks
+# names in tables of attributions, with and without landmarks
+REGION, THIRD = "mouth", "lower_third"
 N_BAYES = 20_000  # simulated subjects for the AUROC of the Bayes classifier
 
 DEFINITION = (
