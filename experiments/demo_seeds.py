@@ -150,7 +150,8 @@ def main() -> None:
         command=f"python experiments/demo_seeds.py OUT --seeds {options.seeds} --record",
         seeds=seeds,
         interval="95 % confidence interval of the mean over seeds of corpus and training "
-        "(Student's t); expected: 99.9 % prediction interval of one further seed",
+        "(Student's t); expected: 99.9 % prediction interval of one further seed, on the scale "
+        "of arcsin(sqrt(value)) unless it is a difference; level approximate near 1",
     )
 
 

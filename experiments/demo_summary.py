@@ -4,9 +4,12 @@
 
 RUNS is the folder of the runs, ``runs`` by default. The expected figures are those of
 ``experiments/results/demo_seeds.json``: means over ten seeds of corpus and training, with the
-99.9 % prediction interval of one further seed (Student's t). The exit status is 1 if a figure is
-outside of its interval, which one further seed in about eighty has for any of twelve figures:
-something is broken, or a modality that should carry no information has become informative.
+99.9 % prediction interval of one further seed (Student's t). ``make demo`` runs seed 0, one of the
+ten. The exit status is 1 if a figure is outside of its interval: something is broken, or a
+modality that should carry no information has become informative.
+
+The level is approximate. Shares and AUROCs are transformed, because those near 1 are skewed; if
+most of ten seeds have an AUROC of 1, a further seed is outside in about 3 % of simulated studies.
 """
 
 import json
@@ -118,17 +121,24 @@ def read_planted_region(run: Path, region: str) -> list[Figure]:
 def prediction_interval(values: Sequence[float], lowest: float = 0.0) -> tuple[float, float]:
     """Compute the interval that contains the value of a further seed with 99.9 % probability.
 
+    Values from 0 to 1 are transformed by ``arcsin(sqrt(value))``, on whose scale the distribution
+    of an AUROC of .98 or .997 is less skewed.
+
     Parameters
     ----------
     values : sequence of float
         One value per seed.
     lowest : float, default 0.0
-        Smallest possible value; the largest is 1.
+        Smallest possible value; the largest is 1. Differences (-1) are not transformed.
     """
     n = len(values)
-    half = t.ppf((1 + COVERAGE) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
-    mean = float(np.mean(values))
-    return max(lowest, mean - half), min(1.0, mean + half)
+    share = lowest == 0
+    x = np.arcsin(np.sqrt(np.clip(values, 0, 1))) if share else np.asarray(values)
+    half = t.ppf((1 + COVERAGE) / 2, n - 1) * np.std(x, ddof=1) * math.sqrt(1 + 1 / n)
+    bounds = np.array([np.mean(x) - half, np.mean(x) + half])
+    if share:
+        bounds = np.sin(np.clip(bounds, 0, np.pi / 2)) ** 2
+    return max(lowest, float(bounds[0])), min(1.0, float(bounds[1]))
 
 
 def read_expected(path: Path = SEEDS_FILE) -> dict[tuple[str, str], dict[str, float]]:

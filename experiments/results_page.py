@@ -22,11 +22,16 @@ import jinja2
 from depmm.files.writing import write_text
 from experiments.results import RESULTS
 from experiments.results_figures import stray_figures
-from experiments.results_tables import describe, format_cell, markdown_rows, meets_aims
+from experiments.results_tables import (
+    compare,
+    describe,
+    format_cell,
+    markdown_rows,
+    meets_aims,
+)
 
 TEMPLATE = Path(__file__).with_name("README.md.jinja")
 PAGE = Path(__file__).with_name("README.md")
-LEVEL = 0.05  # of the tests of which a sentence states the outcome
 NO_DIFFERENCE = "no difference was shown"
 
 
@@ -197,9 +202,16 @@ class Page:
         -------
         int or None
             1 above, -1 below, 0 if neither is shown; None if it was not measured.
+
+        Raises
+        ------
+        ValueError
+            If several rows have these cells.
         """
         rows = self.find(name, row)
-        if len(rows) != 1 or rows[0].get(column) is None:
+        if len(rows) > 1:
+            raise ValueError(f"{TEMPLATE.name}: {len(rows)} rows of {name!r} begin with {row!r}.")
+        if not rows or rows[0].get(column) is None:
             return None
         return compare(rows[0], column, p, chance)
 
@@ -225,7 +237,7 @@ class Page:
         if outcome is None:
             return "not measured"
         text, shown = words[outcome + 1], ""
-        if p is not None and self.find(name, row)[0].get(p):
+        if p is not None and self.find(name, row)[0].get(p) is not None:
             shown = self.value(name, row, p)
             shown = f"p {shown if shown.startswith('<') else f'= {shown}'}: "
         return f"{self.value(name, row, column, bounds=True)} ({shown}{text})"
@@ -357,26 +369,6 @@ class Page:
         environment.globals |= {"setting": str, "paper": str}
         text = environment.from_string(template).render()
         return re.sub(r"\n{3,}", "\n\n", text)
-
-
-def compare(row: Mapping[str, Any], column: str, p: str | None = None, chance: float = 0.0) -> int:
-    """Return 1 or -1 if a value is shown to be above or below chance, otherwise 0.
-
-    Parameters
-    ----------
-    row : dict
-        Column -> cell.
-    column : str
-        Column of a value with its interval.
-    p : str, optional
-        Column of the adjusted p value; a missing one shows nothing.
-    chance : float, default 0.0
-        The value without an effect.
-    """
-    cell = row[column]
-    if p is not None and (row.get(p) is None or row[p] >= LEVEL):
-        return 0
-    return int(cell["low"] > chance) - int(cell["high"] < chance)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ACRONYMS = {"auroc": "AUROC", "auprc": "AUPRC", "rmse": "RMSE", "mae": "MAE", "ccc": "CCC"}
+LEVEL = 0.05  # of the tests of which a sentence states the outcome
 NAMES = ("config", "system")  # columns of names in the code
 
 
@@ -78,6 +79,28 @@ def meets_aims(row: Mapping[str, Any]) -> bool | None:
                 and value >= cell.get("at_least", value)
             )
     return all(outcomes) if outcomes else None
+
+
+def compare(row: Mapping[str, Any], column: str, p: str | None = None, chance: float = 0.0) -> int:
+    """Return 1 or -1 if a value is shown to be above or below chance, otherwise 0.
+
+    Parameters
+    ----------
+    row : dict
+        Column -> cell.
+    column : str
+        Column of a value with its interval; without an interval it shows nothing.
+    p : str, optional
+        Column of the adjusted p value; a missing one shows nothing.
+    chance : float, default 0.0
+        The value without an effect.
+    """
+    cell = row[column]
+    if not isinstance(cell, Mapping):
+        return 0
+    if p is not None and (row.get(p) is None or row[p] >= LEVEL):
+        return 0
+    return int(cell["low"] > chance) - int(cell["high"] < chance)
 
 
 def format_cell(cell: Any, digits: int | None = None, *, code: bool = False) -> str:

@@ -249,7 +249,8 @@ def main() -> None:
         arguments.record,
         command=f"{command} run OUT\n{command} table OUT --record",
         seeds="; ".join(f"{name}: {low} to {high}" for name, (low, high) in seeds.iterrows()),
-        interval="95 %, over corpora: t for the AUC, Clopper-Pearson for rates",
+        interval="95 %, over corpora: t for the AUC (no width if all corpora have the same AUC), "
+        "Clopper-Pearson for rates",
         origin=_merge_sources(table["source"].tolist()),
     )
 

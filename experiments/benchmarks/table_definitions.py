@@ -227,7 +227,8 @@ TABLES = {
         RAVDESS + " Five partitions into five folds. **Chosen on these actors:** eGeMAPS "
         "(`ravdess_sad_egemaps`), on the folds of another partition. `ravdess_sad_nested` chooses "
         "between MFCC with pitch, the voice measures and eGeMAPS in each fold, on its training and "
-        "validation actors, so that no tested actor contributed to a choice." + ALONE,
+        "validation actors; that eGeMAPS are a candidate was decided on all of these actors."
+        + ALONE,
     ),
     "demo_measures": Table(
         "demo",

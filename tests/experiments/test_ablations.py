@@ -144,6 +144,23 @@ def test_non_inferiority_is_stated_for_long_sessions(tmp_path, monkeypatch):
     table.record()
     assert recorded["name"] == "ablations_long_150"
     assert "3 of 20 corpora" in recorded["notes"]
+    assert "one-sided" in recorded["notes"]
+
+
+@pytest.mark.parametrize(
+    ("full", "dense", "verdict"),
+    [
+        ([0.90, 0.80, 0.85], [0.90, 0.801, 0.849], "yes"),
+        ([0.88, 0.78, 0.83], [0.90, 0.801, 0.849], "not shown"),
+        ([0.50, 0.51, 0.49], [0.501, 0.51, 0.491], "not shown: dense attention has not learned"),
+    ],
+)
+def test_models_at_chance_are_not_called_not_inferior(full, dense, verdict):
+    results = fake_results("long")
+    for variant, values in {"full": full, "dense attention": dense}.items():
+        results.loc[results["variant"] == variant, "auroc"] = values
+    (table,) = make_tables(results)
+    assert table.rows[-3]["not inferior to dense attention (margin 0.02)"] == verdict
 
 
 def test_the_summary_has_a_column_per_design(tmp_path, monkeypatch):
@@ -157,7 +174,7 @@ def test_the_summary_has_a_column_per_design(tmp_path, monkeypatch):
     rows = {row["variant"]: row for row in content["rows"]}
     assert list(rows["dense attention"]) == ["variant", "additive", "congruence"]
     assert rows["no sharing"]["congruence"]["value"] == pytest.approx(0.125)
-    # the negative control shows a gain of .125
+    # the negative control shows a difference of .125
     notes = json.loads(tables[0].record().read_text())["notes"]
     assert "up to 0.125 in `additive`, where no part adds information" in notes
 

@@ -144,6 +144,20 @@ def test_a_sentence_says_what_the_values_show(effects):
     assert effects.judged("parts", "b", "gain") == ".155 [.010, .300] (higher)"
     assert [effects.direction("parts", name, "gain", "p") for name in "abcf"] == [1, 0, -1, None]
     assert effects.direction("parts", "a", "gain", chance=0.2) == 0
+    # a bound at chance, and a value without an interval, show nothing
+    assert effects.direction("parts", "a", "gain", chance=0.1) == 0
+    assert effects.direction("parts", "a", "gain", chance=0.3) == 0
+
+
+def test_a_value_without_an_interval_shows_nothing(page):
+    assert page.judged("systems", "mult", "auroc", words=["x", "none", "z"]) == ".500 (none)"
+    assert page.direction("systems", "svm", "auroc", chance=0.5) == 1
+
+
+def test_a_sentence_about_several_rows_is_refused(page):
+    record("twice", [{"a": "x", "b": 1.0}] * 2, command="x", out=page.results)
+    with pytest.raises(ValueError, match="2 rows"):
+        page.direction("twice", "x", "b")
 
 
 def test_rows_are_named_by_what_they_show(effects):

@@ -9,7 +9,8 @@ difference excludes 0, or p <= .05. 200 studies take about 2 minutes on one core
 - ``shift``: a better run (AUROC .87 against .76) whose logits are 2 higher: power of the p value;
 - ``seeds``: two procedures that differ only in the seeds of training, whose skill varies;
 - ``pooled``: a regularised linear model on noise, by number of folds: mean AUROC of the pooled
-  predictions and of the folds.
+  predictions and of the folds, and the share of studies in which the 95 % interval of the pooled
+  AUROC is below .5, and above.
 """
 
 import sys
@@ -22,7 +23,9 @@ from scipy.stats import norm
 
 from depmm.evaluation.comparison import compare_runs
 from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
+from depmm.evaluation.stats.resampled_sessions import resample_sessions
 from depmm.evaluation.stats.weighted_sums import unit_weights
 
 METRICS = ["balanced_accuracy", "auroc", "rmse", "mae", "ccc"]
@@ -167,8 +170,12 @@ def size_of_equal_procedures(
     return found / studies
 
 
-def pooled_and_mean_of_folds(studies, folds, subjects=40, features=10, seed=3):
-    """Return mean AUROC of pooled predictions and mean over folds under the null hypothesis."""
+def auroc_of_noise(studies, folds, subjects=40, features=10, seed=3):
+    """Cross-validate a model on noise.
+
+    Returns the mean pooled AUROC, the mean of the mean over folds, and the share of studies whose
+    interval of the pooled AUROC is below .5, and above.
+    """
     rng = np.random.default_rng(seed)
     pooled, within = [], []
     for _ in range(studies):
@@ -189,10 +196,17 @@ def pooled_and_mean_of_folds(studies, folds, subjects=40, features=10, seed=3):
             weights = np.linalg.solve(fit.T @ fit + penalty, fit.T @ y[~test])
             predicted[test] = design[test] @ weights
             of_folds.append(auroc(y[test], predicted[test], unit_weights(test.sum()))[0])
-        pooled.append(auroc(y, predicted, unit_weights(subjects))[0])
+        rows = table(y, predicted).assign(fold=fold)
+        # the variance is that of the jackknife: replicates are not needed
+        pooled.append(estimate_metric(resample_sessions(rows, 2, 0.95, 0), "auroc"))
         if np.isfinite(of_folds).any():
             within.append(np.nanmean(of_folds))
-    return float(np.mean(pooled)), float(np.mean(within)) if within else np.nan
+    return (
+        float(np.mean([interval.value for interval in pooled])),
+        float(np.mean(within)) if within else np.nan,
+        float(np.mean([interval.ci_high < 0.5 for interval in pooled])),
+        float(np.mean([interval.ci_low > 0.5 for interval in pooled])),
+    )
 
 
 def main(arguments):
@@ -205,8 +219,8 @@ def main(arguments):
 
     for folds in (40, 20, 5):
         show(
-            f"pooled AUROC and mean of folds, noise, {folds} folds of 40",
-            np.round(pooled_and_mean_of_folds(1000, folds), 3),
+            f"noise, {folds} folds of 40: pooled AUROC, mean of folds, interval below and above .5",
+            np.round(auroc_of_noise(1000, folds), 3),
         )
     for subjects, sessions in ((20, 1), (50, 1), (150, 1), (40, 3)):
         size = size_of_equal_runs(studies, subjects, sessions, seed=subjects)

@@ -35,8 +35,13 @@ def test_equal_procedures_are_not_told_apart(seeds, other):
 
 
 def test_pooling_lowers_the_auroc_of_leave_one_out():
-    pooled, within = comparisons.pooled_and_mean_of_folds(100, 40)
+    pooled, within, below, above = comparisons.auroc_of_noise(100, 40)
     assert pooled < 0.48
     assert within != within
-    pooled, within = comparisons.pooled_and_mean_of_folds(100, 5)
+    assert below > 0.08 > above
+
+
+def test_intervals_of_pooled_folds_exclude_chance_too_often():
+    _, within, below, above = comparisons.auroc_of_noise(100, 5)
     assert within == pytest.approx(0.5, abs=0.03)
+    assert 0.08 < below + above < 0.25  # documented; .05 if the subjects were independent
