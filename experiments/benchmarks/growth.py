@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python experiments/benchmarks/growth.py [--sessions 200,2000,20000] [--record]
 
-Each stage is a command of depmm in a process of its own, on sessions of 12 steps with one feature
+Each stage is a command of depmm in a process of its own, on sessions of 8 steps with one feature
 per modality, so that the numbers are those of the bookkeeping and not of sound or video. ``growth``
 is the increase of the time per session from the second to the third size, divided by that from the
 first to the second: 1 if the stage is linear, 10 if it is quadratic. The latter increase counts as
@@ -24,7 +24,7 @@ import numpy as np
 from experiments.results import aim, publish
 
 SESSIONS = (200, 2000, 20_000)
-N_STEPS = 12
+N_STEPS = 8
 GROWTH_AIM = 1.5
 NOISE = 0.05  # of the time at the first size, which is that of the imports
 CONFIG = """
