@@ -6,8 +6,8 @@
 
 ``train`` trains every variant on every corpus: design x number of training subjects x seed. Each
 training is one file in ``OUT``; the same command continues an interrupted study. Seed by seed, so
-that an unfinished study is balanced. ``table`` prints the tables of ``ablation_tables.py``, and
-writes them to ``experiments/results`` with ``--record``.
+that an unfinished study is balanced. At its end, or by ``table`` at any time, the tables of
+``ablation_tables.py`` are printed, and written to ``experiments/results`` with ``--record``.
 
 The training is that of ``depmm train``: the same steps of the optimizer, on features in memory
 instead of a store. Batches have 16 sessions, or 64 with 1,000 subjects or more. Of designs with 512
@@ -348,7 +348,7 @@ def train_all(out: Path, studies: list[Study], jobs: int) -> None:
 
 
 def main() -> None:
-    """Train the variants, or print the tables."""
+    """Train the variants, and print or record the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["train", "table"])
     parser.add_argument("out", type=Path)
