@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.commands import depmm
 from experiments.benchmarks.tables import prepare
 from experiments.results import interval, publish
 

@@ -21,8 +21,6 @@ import functools
 import itertools
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +39,7 @@ from depmm.media.sound.audio import decode_audio
 from depmm.media.video.face_landmarker import find_landmarker
 from depmm.media.video.faces import MAX_FACES, FaceTracker, suppress_mediapipe_log
 from depmm.media.video.video import decode_frames, read_frames
+from experiments.benchmarks.commands import Cost, measure_depmm
 from experiments.benchmarks.turns import ratio
 from experiments.results import aim, publish
 
@@ -133,21 +132,20 @@ def measure_interviews(videos: list[Path], minutes: list[float]) -> list[dict[st
             recording = write_interview(clips, folder / f"{length:g}.mp4", length)
             write_one_session(recording, folder / f"manifest-{length:g}")
             reference = reference_speed(recording, min(REFERENCE_S, 60 * length))
-            timing, memory = extract(
-                folder / f"manifest-{length:g}", folder, folder / f"store-{length:g}", 1
-            )
+            manifest = folder / f"manifest-{length:g}"
+            cost = extract(manifest, folder, folder / f"store-{length:g}", 1)
             rows.append(
                 {
                     "minutes": length,
-                    "seconds": round(timing[0], 1),
-                    "processor seconds": round(timing[1], 1),
-                    "times real time": round(60 * length / timing[0], 1),
-                    "by processor time": round(60 * length / timing[1], 1),
+                    "seconds": round(cost.seconds, 1),
+                    "processor seconds": round(cost.processor_s, 1),
+                    "times real time": round(60 * length / cost.seconds, 1),
+                    "by processor time": round(60 * length / cost.processor_s, 1),
                     # in a short recording, the start counts more
                     "aim": aim("times real time", at_least=20.0) if length >= 22 else None,
                     "decoder and landmarker alone": round(reference[0], 1),
                     "of it by processor time": round(reference[1], 1),
-                    "peak memory, MiB": round(memory),
+                    "peak memory, MiB": round(cost.memory_mib),
                 }
             )
     return rows
@@ -155,8 +153,7 @@ def measure_interviews(videos: list[Path], minutes: list[float]) -> list[dict[st
 
 def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
     """Extract every frame of all clips with one and with two workers, in turns."""
-    turns: dict[int, list[Timing]] = {1: [], 2: []}
-    memory = {1: 0.0, 2: 0.0}
+    costs: dict[int, list[Cost]] = {1: [], 2: []}
     first: list[float] = []
     rate = f"face.frames_per_second={VIDEO_RATE}"
     root = Path(os.path.commonpath([video.parent for video in videos]))
@@ -165,27 +162,29 @@ def compare_workers(videos: list[Path], rounds: int) -> list[dict[str, Any]]:
         write_sessions(videos, root, folder / "manifest")
         write_sessions(videos[:1], root, folder / "first")
         for turn in range(rounds):
-            timing, _ = extract(folder / "first", root, folder / f"first-{turn}", 1, rate)
-            first.append(timing[0])
+            cost = extract(folder / "first", root, folder / f"first-{turn}", 1, rate)
+            first.append(cost.seconds)
             for workers in (1, 2):
                 store = folder / f"store-{turn}-{workers}"
-                timing, peak = extract(folder / "manifest", root, store, workers, rate)
-                turns[workers].append(timing)
-                memory[workers] = max(memory[workers], peak)
-                print(f"{workers}: {timing[0]:.1f} s, {timing[1]:.1f} s of processor time")
-    clocks = {n: np.array([turn[0] for turn in turns[n]]) for n in (1, 2)}
+                cost = extract(folder / "manifest", root, store, workers, rate)
+                costs[workers].append(cost)
+                print(f"{workers}: {cost}")
+    clocks = {n: np.array([cost.seconds for cost in costs[n]]) for n in (1, 2)}
+    processor = {n: statistics.median(cost.processor_s for cost in costs[n]) for n in (1, 2)}
     start = estimate_start(len(videos), float(np.median(clocks[1])), statistics.median(first))
     return [
         {
             "clips": len(videos),
-            "one worker, s": round(statistics.median(turn[0] for turn in turns[1]), 1),
-            "processor s": round(statistics.median(turn[1] for turn in turns[1]), 1),
-            "two workers, s": round(statistics.median(turn[0] for turn in turns[2]), 1),
-            "processor s of both": round(statistics.median(turn[1] for turn in turns[2]), 1),
+            "one worker, s": round(float(np.median(clocks[1])), 1),
+            "processor s": round(processor[1], 1),
+            "two workers, s": round(float(np.median(clocks[2])), 1),
+            "processor s of both": round(processor[2], 1),
             "ratio": ratio(clocks[1], clocks[2]),
             "aim": aim(at_least=1.8),
             "start, s": round(start, 2),
-            "peak memory of a process, MiB": round(max(memory.values())),
+            "peak memory of a process, MiB": round(
+                max(cost.memory_mib for n in (1, 2) for cost in costs[n])
+            ),
         }
     ]
 
@@ -357,19 +356,10 @@ def write_sessions(videos: Iterable[Path], root: Path, folder: Path) -> None:
     write_manifest(build_manifest(pd.DataFrame(keys), pd.DataFrame(steps)), folder)
 
 
-def extract(
-    manifest: Path, root: Path, store: Path, workers: int, *settings: str
-) -> tuple[Timing, float]:
-    """Run ``depmm extract``; return its time and the peak memory of a process in MiB."""
-    command = [sys.executable, "-m", "depmm", "extract", manifest, root, "--out", store]
-    command += ["--workers", str(workers), *settings]
-    start = time.perf_counter()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"depmm extract ended with status {status}")
-    return (seconds, usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
+def extract(manifest: Path, root: Path, store: Path, workers: int, *settings: str) -> Cost:
+    """Run ``depmm extract`` and measure it."""
+    options = ("--out", store, "--workers", workers)
+    return measure_depmm("extract", manifest, root, *options, *settings)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.commands import depmm
 from experiments.results import publish
 
 

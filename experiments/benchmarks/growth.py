@@ -11,16 +11,13 @@ the largest of the process; that of 200 sessions is nearly that of the imports.
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from experiments.benchmarks.commands import Cost, measure_depmm
 from experiments.results import aim, publish
 
 SESSIONS = (200, 2000, 20_000)
@@ -57,25 +54,6 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a stage needed.
-
-    Attributes
-    ----------
-    seconds : float
-        Time of the clock.
-    processor_s : float
-        Time of all its threads and processes.
-    memory_mib : float
-        Largest memory of one process.
-    """
-
-    seconds: float
-    processor_s: float
-    memory_mib: float
-
-
 def write_corpus(folder: Path, n_sessions: int) -> None:
     """Write features and labels in the layout of ``depmm simulate --design``."""
     rng = np.random.default_rng(0)
@@ -94,29 +72,9 @@ def write_corpus(folder: Path, n_sessions: int) -> None:
 
 
 def run_stage(command: str, folder: Path) -> Cost:
-    """Run a command of depmm and measure it, its workers included in the processor time.
-
-    Raises
-    ------
-    RuntimeError
-        If the command fails; findings of an audit are no failure.
-    """
-    with (folder / "log.txt").open("w+", encoding="utf-8") as log:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "depmm", *command.split()],
-            cwd=folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"ACCELERATE_USE_CPU": "true"},
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        log.seek(0)
-        if process.returncode not in ((0, 1) if command.startswith("audit") else (0,)):
-            raise RuntimeError(f"depmm {command}: status {process.returncode}\n{log.read()}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    """Run a command of depmm and measure it; findings of an audit are no failure."""
+    allowed = (0, 1) if command.startswith("audit") else (0,)
+    return measure_depmm(*command.split(), cwd=folder, allowed=allowed)
 
 
 def growth_of(costs: dict[int, Cost]) -> float:

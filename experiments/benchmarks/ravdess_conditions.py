@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.multiple_testing import holm
-from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.commands import depmm
 from experiments.benchmarks.table_definitions import Row, Table
 from experiments.benchmarks.tables import evaluate, find_pair, prepare
 from experiments.results import interval, publish

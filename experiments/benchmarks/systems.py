@@ -12,9 +12,6 @@ script can be interrupted: finished runs are kept. ``--jobs 2`` trains two rows 
 import argparse
 import copy
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from depmm.multiple_testing import holm
+from experiments.benchmarks.commands import depmm
 from experiments.results import interval, record
 from experiments.results_source import describe_origin
 from experiments.run_results import describe_intervals, metric_cells
@@ -170,20 +168,6 @@ def speech_corpus(name: str, recordings: Path, target: dict[str, object]) -> Cor
         "gradient_boosting_voice": {"model": {"kind": "gradient_boosting"}, "measures": voice},
     }
     return Corpus(name, name, recordings, config, classical)
-
-
-def depmm(*arguments: object, cwd: Path) -> None:
-    """Run a command of depmm; its output is appended to ``log.txt`` in the folder ``cwd``."""
-    log = cwd / "log.txt"
-    with log.open("a", encoding="utf-8") as file:
-        subprocess.run(
-            [sys.executable, "-m", "depmm", *map(str, arguments)],
-            cwd=cwd,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
 
 
 def prepare(corpus: Corpus, base: Path) -> None:

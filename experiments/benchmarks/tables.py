@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.multiple_testing import holm
-from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.commands import depmm
 from experiments.benchmarks.table_definitions import (
     CORPORA,
     RANDOM_TRANSFORMER,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.benchmarks.systems import depmm
+from experiments.benchmarks.commands import depmm
 from experiments.benchmarks.table_definitions import Row, Table
 from experiments.benchmarks.tables import paired_rows, prepare
 from experiments.results import publish
