@@ -17,7 +17,7 @@ Pages in the folders of ``docs`` also contain settings and definitions. There, a
 with a number, a rate such as .95 (settings are code, or have a zero before the point), or a time
 that something takes. Its section names the script or test that computes it, links to a table or to
 the page of simulations, whose sections name theirs, or says that no command of the repository does;
-or the sentence cites a paper. The pages of systems are generated, and quote papers.
+or the sentence cites a paper. Pages that are generated from a YAML file beside them quote papers.
 """
 
 import re
@@ -45,7 +45,9 @@ CLAIM = re.compile(
 NUMBER = re.compile(r"(?<![\w.])\d*\.\d+")
 LINK = re.compile(r"\((?:experiments/README|(?:\.\./)?results)\.md#table-([a-z0-9_]+)\)")
 SUBPAGES = [
-    page for page in sorted((ROOT / "docs").glob("*/**/*.md")) if page.parent.name != "systems"
+    page
+    for page in sorted((ROOT / "docs").glob("*/**/*.md"))
+    if not page.with_suffix(".yaml").exists()
 ]
 FIGURE = re.compile(
     rf"""
