@@ -63,9 +63,7 @@ def run_table(name: str, base: Path, recordings: Path | None, write: bool) -> No
         depmm("cross-validate", row.config, "--seeds", row.seeds, *settings, cwd=base)
         print(f"{name}: {row.name}", flush=True)
     contents, differences = evaluate(table, runs, base / "comparisons" / name)
-    rows = metric_rows(table, contents)
-    pairs = paired_rows(table, differences)
-    publish_table(name, table, runs, contents, rows, pairs, write)
+    publish_table(name, table, runs, contents, differences, write)
 
 
 def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
@@ -122,8 +120,7 @@ def publish_table(
     table: Table,
     runs: Path,
     contents: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    pairs: Sequence[Mapping[str, Any]],
+    differences: pd.DataFrame,
     write: bool,
 ) -> None:
     """Print a table and its planned differences, and write their results files if asked for.
@@ -138,8 +135,8 @@ def publish_table(
         Folder of its runs.
     contents : mapping of str to mapping
         Metrics of the rows.
-    rows, pairs : sequence of mapping
-        Rows of the two results files.
+    differences : DataFrame
+        All pairs, as ``depmm compare`` writes them.
     write : bool
         Whether the results files are written.
     """
@@ -154,8 +151,8 @@ def publish_table(
     counts = contents[table.rows[0].name]["counts"]["test"]
     notes = table.notes.format(subjects=counts["subjects"], sessions=counts["sessions"])
     described = describe_intervals(contents.values(), table.metrics)
-    publish(name, rows, write, interval=described, notes=notes, **source)
-    if pairs:
+    publish(name, metric_rows(table, contents), write, interval=described, notes=notes, **source)
+    if pairs := paired_rows(table, differences):
         bounds = f"95 % of the paired difference over subjects{' and seeds' if seeds else ''}"
         publish(f"{name}_pairs", pairs, write, interval=bounds, notes=PAIRED, **source)
 
