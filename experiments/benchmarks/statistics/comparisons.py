@@ -3,14 +3,16 @@
     python experiments/benchmarks/statistics/comparisons.py [STUDIES]
 
 Size is the share of studies without a difference in which the 95 % interval of the paired
-difference excludes 0, or p <= .05. 200 studies take about 2 minutes on one core.
+difference excludes 0, or p <= .05. 200 studies take about 5 minutes on one core.
 
 - ``equal``: two runs with the same distribution and correlated errors (r = .5), skewed scores;
 - ``shift``: a better run (AUROC .87 against .76) whose logits are 2 higher: power of the p value;
 - ``seeds``: two procedures that differ only in the seeds of training, whose skill varies;
 - ``pooled``: a regularised linear model on noise, by number of folds: mean AUROC of the pooled
   predictions and of the folds, and the share of studies in which the 95 % interval of the pooled
-  AUROC is below .5, and above.
+  AUROC is below .5, and above;
+- ``across folds``: two models of noise, compared on pooled folds, and as models that were trained
+  once on other subjects.
 """
 
 import sys
@@ -187,15 +189,11 @@ def auroc_of_noise(studies, folds, subjects=40, features=10, seed=3):
         if folds == subjects // 2:
             for label in (0, 1):
                 fold[y == label] = rng.permutation(subjects // 2)
-        predicted, of_folds = np.empty(subjects), []
-        for k in range(folds):
-            test = fold == k
-            design = np.column_stack([np.ones(subjects), x])
-            penalty = np.diag([0.0] + [20.0] * features)  # the intercept is not penalised
-            fit = design[~test]
-            weights = np.linalg.solve(fit.T @ fit + penalty, fit.T @ y[~test])
-            predicted[test] = design[test] @ weights
-            of_folds.append(auroc(y[test], predicted[test], unit_weights(test.sum()))[0])
+        predicted = cross_validate(x, y, fold)
+        of_folds = [
+            auroc(y[fold == k], predicted[fold == k], unit_weights((fold == k).sum()))[0]
+            for k in range(folds)
+        ]
         rows = table(y, predicted).assign(fold=fold)
         # the variance is that of the jackknife: replicates are not needed
         pooled.append(estimate_metric(resample_sessions(rows, 2, 0.95, 0), "auroc"))
@@ -207,6 +205,46 @@ def auroc_of_noise(studies, folds, subjects=40, features=10, seed=3):
         float(np.mean([interval.ci_high < 0.5 for interval in pooled])),
         float(np.mean([interval.ci_low > 0.5 for interval in pooled])),
     )
+
+
+def cross_validate(x, y, fold):
+    """Predict each fold by a regularised linear model of the others."""
+    design = np.column_stack([np.ones(len(y)), x])
+    penalty = np.diag([0.0] + [20.0] * x.shape[1])  # the intercept is not penalised
+    predicted = np.empty(len(y))
+    for k in np.unique(fold):
+        fit = design[fold != k]
+        weights = np.linalg.solve(fit.T @ fit + penalty, fit.T @ y[fold != k])
+        predicted[fold == k] = design[fold == k] @ weights
+    return predicted
+
+
+def size_across_folds(studies, subjects, sessions, folds=5, trained_once=False, seed=5):
+    """Return the share of p <= .05 for two models of noise with half of their features in common.
+
+    With several sessions, each subject has both labels. ``trained_once``: both models are trained
+    on other subjects instead.
+    """
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.arange(subjects), sessions)
+    found = 0
+    for _ in range(studies):
+        order = rng.permutation(subjects)
+        y = (order % 2)[subject].astype(float)
+        if sessions > 1:
+            y = np.tile(np.arange(sessions) % 2, subjects).astype(float)
+        fold = (order // 2 % folds)[subject]
+        x = rng.normal(size=(subjects, 15))[subject] + rng.normal(size=(len(y), 15))
+        runs = []
+        for columns in (slice(0, 10), slice(5, 15)):
+            if trained_once:
+                weights = np.random.default_rng([seed, columns.start]).normal(size=10)
+                predicted = x[:, columns] @ weights
+            else:
+                predicted = cross_validate(x[:, columns], y, fold)
+            runs.append(table(y, predicted, sessions=sessions))
+        found += compare(*runs, ["auroc"], draws=100).loc["auroc", "p"] <= 0.05
+    return found / studies
 
 
 def main(arguments):
@@ -222,6 +260,11 @@ def main(arguments):
             f"noise, {folds} folds of 40: pooled AUROC, mean of folds, interval below and above .5",
             np.round(auroc_of_noise(1000, folds), 3),
         )
+    for subjects, sessions in ((40, 1), (16, 4)):
+        for trained_once in (False, True):
+            size = size_across_folds(400, subjects, sessions, trained_once=trained_once)
+            trained = "trained once" if trained_once else "5 folds"
+            show(f"two models of noise, {subjects} subjects x {sessions}, {trained}", size)
     for subjects, sessions in ((20, 1), (50, 1), (150, 1), (40, 3)):
         size = size_of_equal_runs(studies, subjects, sessions, seed=subjects)
         show(f"equal runs, {subjects} subjects x {sessions}", "\n" + size.round(3).to_string())

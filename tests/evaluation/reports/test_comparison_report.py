@@ -61,6 +61,24 @@ def test_the_page_names_the_better_run_and_escapes_it(compared):
     assert page.count('id="run-') == page.count('href="#run-') == 2
 
 
+def test_a_comparison_of_pooled_folds_says_that_their_dependence_is_not_covered(
+    runs, compared, tmp_path
+):
+    page = (compared[0] / "report.html").read_text(encoding="utf-8")
+    assert page.count('id="pooled-folds"') == 1
+    one_split = {
+        name: table[table["split"] == "test"].assign(fold=0) for name, table in runs.items()
+    }
+    given = {
+        "commands": dict.fromkeys(runs),
+        "costs": COSTS,
+        "thresholds": dict.fromkeys(runs, 0.5),
+    }
+    write_comparison(one_split, tmp_path / "split", n_bootstrap=DRAWS, confidence=0.9, **given)
+    page = (tmp_path / "split" / "report.html").read_text(encoding="utf-8")
+    assert 'id="pooled-folds"' not in page
+
+
 def test_parameters_and_seconds_are_in_the_page_and_in_the_table(compared):
     out, content = compared
     assert content["runs"][HOSTILE]["cost"] == COSTS[HOSTILE]
