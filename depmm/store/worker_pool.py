@@ -4,6 +4,7 @@
 job it ran. Here every process has a connection of its own: a crash or hang belongs to one job.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -238,6 +239,7 @@ def _serve(
         stay_on_core(core)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         _run_jobs(connection, function)
+    atexit._run_exitfuncs()  # remove temporary folders
     sys.stdout.flush()
     sys.stderr.flush()
     # no job is left; the end of the interpreter, with MediaPipe's graphs, takes another 0.2 s

@@ -1,6 +1,10 @@
-"""Worker processes: the cores on which they run."""
+"""Worker processes: the cores on which they run, and their end."""
 
+import atexit
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +28,14 @@ def test_workers_that_fill_all_cores_stay_on_one_each(request):
     assert os.sched_getaffinity(0) == two  # of this process
     ((_, alone),) = run_in_processes(cores_of_process, [0], 2, 60.0)
     assert alone == two  # one job needs one worker, which may use both
+
+
+def make_temporary_folder(job: int, progress: Progress) -> Path:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
+def test_a_worker_removes_its_temporary_folders_at_its_end():
+    ((_, folder),) = run_in_processes(make_temporary_folder, [0], 1, 60.0)
+    assert not folder.exists()
