@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 
 from depmm.config import load_config
 from depmm.data.epoch_plan import plan_epoch
 from depmm.multiple_testing import holm
-from experiments import ablation_tables, ablations
+from experiments import ablation_choice, ablation_tables, ablations
 from experiments.ablation_tables import SUM, make_tables, read_results, to_markdown
 from experiments.ablations import MemoryData, Study, build_config, list_trainings, run
 from experiments.results import record
@@ -225,3 +225,36 @@ def test_a_branch_is_shut_off_as_if_its_gate_were_0():
     model.fusion.fusion.gate_logit.data[2] = -torch.inf
     logits, _ = ablations.predict(model, data, "test")
     np.testing.assert_allclose(logits - logits[0], expected - expected[0], atol=1e-5)
+
+
+def test_the_chosen_parts_are_those_of_the_shipped_config():
+    data = MemoryData("congruence", 4, 0)
+    config = build_config(data, Study("congruence", 4, 0, ablations.CHOICE, 1))
+    shipped = load_config(ablations.CHOICE)
+    for name, value in ablations.CHOSEN.items():
+        assert getattr(config.model.fusion, name) == getattr(shipped.model.fusion, name) == value
+    assert config.model.fusion.num_steps is shipped.model.fusion.num_steps is None
+    assert config.training.branch_loss_weight == shipped.training.branch_loss_weight == 1.0
+
+
+def test_the_choice_is_compared_on_corpora_that_the_study_does_not_use():
+    studied = {s.seed for s in list_trainings(["congruence"], [150], ablation_tables.N_SEEDS, 1)}
+    assert not studied & {study.seed for study in ablation_choice.list_trainings()}
+
+
+def test_the_choice_is_compared_in_pairs():
+    rng = np.random.default_rng(0)
+    auroc = {name: 0.7 + 0.1 * rng.random(6) for name in ("full", ablations.CHOICE, SUM)}
+    results = pd.DataFrame(
+        [
+            {"design": "congruence", "seed": seed, "variant": name, "auroc": value}
+            | {"bayes": {"both": 0.9}}
+            for name, values in auroc.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+    (row,) = ablation_choice.compare(results)
+    expected = auroc[ablations.CHOICE] - auroc["full"]
+    assert row["less all parts"]["value"] == pytest.approx(expected.mean())
+    assert row["p, less all parts"] == pytest.approx(ttest_1samp(expected, 0).pvalue)
+    assert row["Bayes classifier"] == pytest.approx(0.9)
