@@ -90,10 +90,10 @@ def main() -> None:
         seeds=list(range(FIRST_SEED, FIRST_SEED + N_SEEDS)),
         interval="95 % t interval of the paired difference over corpora; p of the paired t test, "
         "adjusted over the designs (Holm)",
-        notes=f"{SUBJECTS} training subjects. In `additive`, both have the tokens of all positions. "
-        "The halves (voice alone, face alone) have the parts of the full model, so that the "
-        "difference to their sum is not that of a fusion alone: it can also exceed 0 in `additive`, "
-        "where no fusion has more information.",
+        notes=f"{SUBJECTS} training subjects. In `additive`, both have the tokens of all "
+        "positions. The halves (voice alone, face alone) have the parts of the full model, so that "
+        "the difference to their sum is not that of a fusion alone: it can also exceed 0 in "
+        "`additive`, where no fusion has more information.",
         origin=read_origin(arguments.out),
     )
 
