@@ -118,9 +118,7 @@ def _train_network(
     settings = config.training
     if not inner:
         check_trackers(settings.trackers)
-    if log_common:
-        log_data(data, accelerator)
-    log_splits(data)
+    log_data(data, accelerator, log_common)
     if accelerator.is_main_process:
         if log_common:
             log_pretraining(config, data)
@@ -293,34 +291,27 @@ def find_learning_rate(trainer: PhaseTrainer, phase: PhaseConfig, begin: int) ->
     return rate
 
 
-def log_data(data: ExperimentData, accelerator: Accelerator) -> None:
-    """Log the devices and the excluded sessions.
+def log_data(data: ExperimentData, accelerator: Accelerator, log_common: bool) -> None:
+    """Log the devices, the sessions of each split, and the excluded sessions.
 
     Parameters
     ----------
     data : ExperimentData
         Sessions of the experiment.
     accelerator : Accelerator
-        From ``build_accelerator``.
+        Devices and processes.
+    log_common : bool
+        Whether to log devices and excluded sessions, which all folds have in common.
     """
-    world_size = accelerator.num_processes
-    processes = "process" if world_size == 1 else "processes"
-    logger.info("%d %s on %s", world_size, processes, accelerator.device.type)
-    for reason, count in data.excluded.items():
-        logger.info("excluded: %d sessions (%s)", count, reason)
-
-
-def log_splits(data: ExperimentData) -> None:
-    """Log the sessions of each split.
-
-    Parameters
-    ----------
-    data : ExperimentData
-        Sessions of the experiment.
-    """
+    if log_common:
+        world_size = accelerator.num_processes
+        processes = "process" if world_size == 1 else "processes"
+        logger.info("%d %s on %s", world_size, processes, accelerator.device.type)
     for split, rows in data.sessions.groupby("split"):
         subjects = rows[SUBJECT_KEY].drop_duplicates()
         logger.info("%s: %d sessions of %d subjects", split, len(rows), len(subjects))
+    for reason, count in data.excluded.items() if log_common else ():
+        logger.info("excluded: %d sessions (%s)", count, reason)
 
 
 def format_epoch(row: dict[str, Any], config: Config, best: bool) -> str:
