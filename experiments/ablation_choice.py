@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy.stats import ttest_rel
 
 from depmm.multiple_testing import holm
-from experiments.ablation_tables import SUM, UNIMODAL, read_origin, read_results
+from experiments.ablation_tables import SUM, UNIMODAL, compare_pairs, read_origin, read_results
 from experiments.ablations import CHOICE, Study, train_all
-from experiments.results import interval, publish
+from experiments.results import publish
 
 DESIGNS = ("additive", "congruence", "retrieval", "salience", "suppression")
 SUBJECTS, EPOCHS = 150, 25
@@ -62,12 +61,9 @@ def compare(results: pd.DataFrame) -> list[dict[str, Any]]:
             ("less all parts", "full"),
             ("less sum of halves with all parts", SUM),
         ):
-            test = ttest_rel(auroc[CHOICE], auroc[other])
-            bounds = test.confidence_interval()
-            difference = float((auroc[CHOICE] - auroc[other]).mean())
-            row[column] = interval(difference, bounds.low, bounds.high)
+            row[column], p = compare_pairs(auroc[CHOICE], auroc[other])
             if other == "full":
-                tests.append(test.pvalue)
+                tests.append(p)
         rows.append(row)
     for row, p in zip(rows, holm(tests), strict=True):
         row["p, less all parts"] = float(p)

@@ -194,7 +194,7 @@ def build_config(data: MemoryData, study: Study) -> Config:
     only = UNIMODAL.get(study.variant)
     names = [name for name in MODALITIES if only in (None, name)]
     positions = {"num_steps": True} if study.design in POSITIONS else {}
-    fusion = FULL | positions | (CHOSEN if study.variant == CHOICE else VARIANTS[study.variant])
+    fusion = FULL | positions | (VARIANTS | {CHOICE: CHOSEN})[study.variant]
     if fusion.get("num_steps"):
         fusion["num_steps"] = data.values["audio"].shape[1]
     encoder: dict[str, object] = {"kind": "feature_cnn", "channels": [16], "embed_dim": 16}
