@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from depmm.multiple_testing import holm
-from experiments.benchmarks.commands import depmm
 from experiments.benchmarks.table_definitions import Row, Table
-from experiments.benchmarks.tables import evaluate, find_pair, prepare
+from experiments.benchmarks.tables import find_difference, measure, prepare
 from experiments.results import interval, publish
 from experiments.results_source import describe_origin
 
@@ -53,7 +52,7 @@ def make_rows(found: dict[str, tuple[dict[str, Any], Any]]) -> list[dict[str, An
     Parameters
     ----------
     found : dict of str to (dict, DataFrame)
-        Metrics and differences of each condition, from ``tables.evaluate``.
+        Metrics and differences of each condition, from ``tables.measure``.
     """
     rows = []
     for condition, (contents, differences) in found.items():
@@ -64,10 +63,8 @@ def make_rows(found: dict[str, tuple[dict[str, Any], Any]]) -> list[dict[str, An
         for label, config in MEASURES.items():
             metric = contents[config]["metrics"]["auroc"]
             row[label] = interval(metric["value"], metric["ci_low"], metric["ci_high"])
-        pair, sign = find_pair(differences, "auroc", FIRST, SECOND)
-        low, high = sorted((sign * float(pair["ci_low"]), sign * float(pair["ci_high"])))
-        difference = interval(sign * float(pair["difference"]), low, high)
-        rows.append(row | {"eGeMAPS minus MFCC and pitch": difference, "p": float(pair["p"])})
+        difference, p = find_difference(differences, "auroc", FIRST, SECOND)
+        rows.append(row | {"eGeMAPS minus MFCC and pitch": difference, "p": p})
     adjusted = holm([row["p"] for row in rows])
     return [row | {"p": float(p)} for row, p in zip(rows, adjusted, strict=True)]
 
@@ -88,15 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     base = options.out.absolute()
     base.mkdir(parents=True, exist_ok=True)
     prepare("ravdess", base, options.ravdess and options.ravdess.absolute())
-    found, trained = {}, []
+    found, trained = {}, list[Path]()
     for number, (condition, table) in enumerate(list_tables().items()):
         folder = f"{NAME}_{number}"
-        runs = base / "runs" / folder
-        for row in table.rows:
-            settings = (f"out=runs/{folder}", f"name={row.name}", *row.settings)
-            depmm("cross-validate", row.config, *settings, cwd=base)
-            trained.append(runs / row.name)
-        found[condition] = evaluate(table, runs, base / "comparisons" / folder)
+        found[condition] = measure(folder, table, base)
+        trained += [base / "runs" / folder / row.name for row in table.rows]
     publish(
         NAME,
         make_rows(found),

@@ -57,13 +57,8 @@ def run_table(name: str, base: Path, recordings: Path | None, write: bool) -> No
     prepare(table.corpus, base, recordings)
     if any(row.name == RANDOM_TRANSFORMER for row in table.rows):
         write_random_transformer(base / "sources" / RANDOM_TRANSFORMER)
-    runs = base / "runs" / name
-    for row in table.rows:
-        settings = (f"out=runs/{name}", f"name={row.name}", *row.settings)
-        depmm("cross-validate", row.config, "--seeds", row.seeds, *settings, cwd=base)
-        print(f"{name}: {row.name}", flush=True)
-    contents, differences = evaluate(table, runs, base / "comparisons" / name)
-    publish_table(name, table, runs, contents, differences, write)
+    contents, differences = measure(name, table, base)
+    publish_table(name, table, base / "runs" / name, contents, differences, write)
 
 
 def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
@@ -85,17 +80,17 @@ def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
         depmm(*(recordings if word == "{recordings}" else word for word in words), cwd=base)
 
 
-def evaluate(table: Table, runs: Path, out: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Evaluate the rows of a table, and compare them if there are several.
+def measure(name: str, table: Table, base: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Cross-validate and evaluate the rows of a table, and compare them if there are several.
 
     Parameters
     ----------
+    name : str
+        Name of the folders of the runs and of the comparison.
     table : Table
         The table.
-    runs : Path
-        Folder of its runs.
-    out : Path
-        Folder of the comparison.
+    base : Path
+        Folder of corpora, stores and runs.
 
     Returns
     -------
@@ -104,8 +99,12 @@ def evaluate(table: Table, runs: Path, out: Path) -> tuple[dict[str, Any], pd.Da
     differences : DataFrame
         All pairs, as ``depmm compare`` writes them; empty for one row.
     """
+    runs, out = base / "runs" / name, base / "comparisons" / name
+    for row in table.rows:
+        settings = (f"out=runs/{name}", f"name={row.name}", *row.settings)
+        depmm("cross-validate", row.config, "--seeds", row.seeds, *settings, cwd=base)
+        print(f"{name}: {row.name}", flush=True)
     names = [row.name for row in table.rows]
-    base = runs.parents[1]
     if len(names) == 1:
         depmm("evaluate", runs / names[0], cwd=base)
         text = (runs / names[0] / "metrics.json").read_text(encoding="utf-8")
@@ -214,13 +213,11 @@ def paired_rows(table: Table, differences: pd.DataFrame) -> list[dict[str, Any]]
     p: list[float] = []
     for first, second in table.pairs:
         for metric in table.metrics:
-            found, sign = find_pair(differences, metric, first, second)
-            low, high = sorted((sign * float(found["ci_low"]), sign * float(found["ci_high"])))
-            value = interval(sign * float(found["difference"]), low, high)
+            value, of_pair = find_difference(differences, metric, first, second)
             rows.append(
                 {"difference": f"{first} minus {second}", "metric": heading(metric), "value": value}
             )
-            p.append(float(found["p"]))
+            p.append(of_pair)
     adjusted = [float(value) for value in holm(p)]
     return [
         row | {"p": None if np.isnan(value) else value}
@@ -228,10 +225,10 @@ def paired_rows(table: Table, differences: pd.DataFrame) -> list[dict[str, Any]]
     ]
 
 
-def find_pair(
+def find_difference(
     differences: pd.DataFrame, metric: str, first: str, second: str
-) -> tuple["pd.Series[Any]", int]:
-    """Find the row of a pair in either order, and the sign of its difference.
+) -> tuple[dict[str, float], float]:
+    """Find the difference of a pair, which may be listed in the other order.
 
     Parameters
     ----------
@@ -239,12 +236,21 @@ def find_pair(
         All pairs.
     metric, first, second : str
         Metric and names of the runs.
+
+    Returns
+    -------
+    difference : dict
+        Cell of the first run less the second one, with its interval.
+    p : float
+        Not adjusted.
     """
     of_metric = differences[differences["metric"] == metric]
     for a, b, sign in ((first, second, 1), (second, first, -1)):
-        found = of_metric[(of_metric["run_a"] == a) & (of_metric["run_b"] == b)]
-        if len(found):
-            return found.iloc[0], sign
+        pair = of_metric[(of_metric["run_a"] == a) & (of_metric["run_b"] == b)]
+        if len(pair):
+            found = pair.iloc[0]
+            low, high = sorted((sign * float(found["ci_low"]), sign * float(found["ci_high"])))
+            return interval(sign * float(found["difference"]), low, high), float(found["p"])
     raise ValueError(f"{first} and {second} are not compared in {metric}.")
 
 
