@@ -5,7 +5,8 @@
 The study (``ablations.py``) uses the corpora of seeds 0 to 19. The parts of the config
 ``dep_former_few_subjects`` were chosen by its table ``ablations_150``, whose differences are
 therefore too favourable for the choice. Here both are trained on corpora of other seeds, with 150
-training subjects. Each training is one file in ``OUT``; the same command continues.
+training subjects, and so are the unimodal halves of the choice: voice and face alone, with the
+chosen parts. Each training is one file in ``OUT``; the same command continues.
 """
 
 import argparse
@@ -15,14 +16,21 @@ from typing import Any
 import pandas as pd
 
 from depmm.multiple_testing import holm
-from experiments.ablation_tables import SUM, UNIMODAL, compare_pairs, read_origin, read_results
+from experiments.ablation_tables import (
+    CHOSEN_SUM,
+    CHOSEN_UNIMODAL,
+    compare_pairs,
+    read_origin,
+    read_results,
+)
 from experiments.ablations import CHOICE, Study, train_all
 from experiments.results import publish
 
 DESIGNS = ("additive", "congruence", "retrieval", "salience", "suppression")
 SUBJECTS, EPOCHS = 150, 25
 FIRST_SEED, N_SEEDS = 20, 10
-VARIANTS = ("full", CHOICE, *UNIMODAL)
+VARIANTS = ("full", CHOICE, *CHOSEN_UNIMODAL)
+COMPARED = {"less all parts": "full", "less sum of its halves": CHOSEN_SUM}
 
 
 def list_trainings() -> list[Study]:
@@ -36,7 +44,7 @@ def list_trainings() -> list[Study]:
 
 
 def compare(results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Compare the choice with the full model and with the sum of the halves of the full model.
+    """Compare the choice with the full model and with the sum of its unimodal halves.
 
     Parameters
     ----------
@@ -48,7 +56,8 @@ def compare(results: pd.DataFrame) -> list[dict[str, Any]]:
     list of dict
         Column -> value, a row per design.
     """
-    rows, tests = [], []
+    rows: list[dict[str, Any]] = []
+    tests: dict[str, list[float]] = {column: [] for column in COMPARED}
     for design, group in results.groupby("design"):
         auroc = group.pivot_table("auroc", "seed", "variant").dropna()
         row: dict[str, Any] = {"design": design, "corpora": len(auroc)}
@@ -57,16 +66,13 @@ def compare(results: pd.DataFrame) -> list[dict[str, Any]]:
             "all parts": float(auroc["full"].mean()),
             "chosen parts": float(auroc[CHOICE].mean()),
         }
-        for column, other in (
-            ("less all parts", "full"),
-            ("less sum of halves with all parts", SUM),
-        ):
+        for column, other in COMPARED.items():
             row[column], p = compare_pairs(auroc[CHOICE], auroc[other])
-            if other == "full":
-                tests.append(p)
+            tests[column].append(p)
         rows.append(row)
-    for row, p in zip(rows, holm(tests), strict=True):
-        row["p, less all parts"] = float(p)
+    for column, p_values in tests.items():
+        for row, p in zip(rows, holm(p_values), strict=True):
+            row[f"p, {column}"] = float(p)
     return rows
 
 
@@ -86,10 +92,8 @@ def main() -> None:
         seeds=list(range(FIRST_SEED, FIRST_SEED + N_SEEDS)),
         interval="95 % t interval of the paired difference over corpora; p of the paired t test, "
         "adjusted over the designs (Holm)",
-        notes=f"{SUBJECTS} training subjects. In `additive`, both have the tokens of all "
-        "positions. The halves (voice alone, face alone) have the parts of the full model, so that "
-        "the difference to their sum is not that of a fusion alone: it can also exceed 0 in "
-        "`additive`, where no fusion has more information.",
+        notes=f"{SUBJECTS} training subjects. In `additive`, all models have the tokens of all "
+        "positions. The halves, voice alone and face alone, have the chosen parts.",
         origin=read_origin(arguments.out),
     )
 

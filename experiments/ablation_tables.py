@@ -18,7 +18,9 @@ from experiments.results_tables import markdown_rows
 
 MODALITIES = ("audio", "face")
 UNIMODAL = {"voice alone": "audio", "face alone": "face"}
+CHOSEN_UNIMODAL = {f"{variant} with chosen parts": name for variant, name in UNIMODAL.items()}
 SUM = "sum of unimodal logits"
+CHOSEN_SUM = f"{SUM} with chosen parts"
 SOURCE = "source.json"
 BRANCHES = ("multimodal", "audio", "face", "cross")
 BOUNDS = {"multimodal": "both", "audio": "audio", "face": "face", "cross": "both"}
@@ -174,7 +176,7 @@ def _warnings(table: Table) -> list[str]:
 
 
 def read_results(out: Path) -> pd.DataFrame:
-    """Read all results, with a row for the sum of the unimodal logits of each corpus.
+    """Read all results, with a row for each sum of unimodal logits of each corpus.
 
     Parameters
     ----------
@@ -192,14 +194,16 @@ def read_results(out: Path) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     sums = []
     for (design, n, seed), group in table.groupby(["design", "subjects", "seed"]):
-        halves = group[group["variant"].isin(UNIMODAL)]
-        if len(halves) == 2:
+        for variant, unimodal in {SUM: UNIMODAL, CHOSEN_SUM: CHOSEN_UNIMODAL}.items():
+            halves = group[group["variant"].isin(unimodal)]
+            if len(halves) < len(unimodal):
+                continue
             logits = np.sum(halves["logits"].tolist(), axis=0)
             splits, labels, _ = sample_design(design, n, seed)
             tested = labels[splits == "test"][: len(logits)]
             sums.append(
                 {
-                    "design": design, "subjects": n, "seed": seed, "variant": SUM,
+                    "design": design, "subjects": n, "seed": seed, "variant": variant,
                     "auroc": roc_auc_score(tested, logits), "seconds": halves["seconds"].sum(),
                     "bayes": halves["bayes"].iloc[0], "oracles": halves["oracles"].iloc[0],
                 }

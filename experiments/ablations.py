@@ -41,6 +41,7 @@ from depmm.simulation.designs import DESIGNS
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
 from experiments.ablation_tables import (
+    CHOSEN_UNIMODAL,
     LONG,
     MODALITIES,
     N_SEEDS,
@@ -84,7 +85,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "face alone": {},
 }
 # all that costs in a design of the study with 150 subjects left out, and branch losses; compared on
-# corpora that the study does not use, by ``ablation_choice.py``
+# corpora that the study does not use, by ``ablation_choice.py``, also with its unimodal halves
 CHOICE = "dep_former_few_subjects"
 CHOSEN: dict[str, object] = {
     "adapter": False,
@@ -93,8 +94,7 @@ CHOSEN: dict[str, object] = {
     "fusion_weights": "fixed",
 }
 TRAINING: dict[str, dict[str, object]] = {
-    "branch losses": {"branch_loss_weight": 1.0},
-    CHOICE: {"branch_loss_weight": 1.0},
+    variant: {"branch_loss_weight": 1.0} for variant in ("branch losses", CHOICE, *CHOSEN_UNIMODAL)
 }
 # the evidence of this design depends on the position of a step and vanishes in the mean over steps:
 # the full model has the tokens of all positions
@@ -191,10 +191,11 @@ def batch_size(study: Study) -> int:
 
 def build_config(data: MemoryData, study: Study) -> Config:
     """Build the config of a training, that of ``design_congruence`` but for the variant."""
-    only = UNIMODAL.get(study.variant)
+    only = (UNIMODAL | CHOSEN_UNIMODAL).get(study.variant)
     names = [name for name in MODALITIES if only in (None, name)]
     positions = {"num_steps": True} if study.design in POSITIONS else {}
-    fusion = FULL | positions | (VARIANTS | {CHOICE: CHOSEN})[study.variant]
+    variants = VARIANTS | dict.fromkeys((CHOICE, *CHOSEN_UNIMODAL), CHOSEN)
+    fusion = FULL | positions | variants[study.variant]
     if fusion.get("num_steps"):
         fusion["num_steps"] = data.values["audio"].shape[1]
     encoder: dict[str, object] = {"kind": "feature_cnn", "channels": [16], "embed_dim": 16}
@@ -314,7 +315,7 @@ def run(study: Study, out: Path) -> None:
         "seconds": round(seconds, 2),
         "peak_mib": round(peak, 1),
     }
-    if study.variant in UNIMODAL:
+    if study.variant in UNIMODAL | CHOSEN_UNIMODAL:
         result["logits"] = [round(x, 5) for x in logits.tolist()]
     else:
         result["without"] = score({m: predict(model, data, "test", m)[0] for m in MODALITIES})

@@ -237,6 +237,16 @@ def test_the_chosen_parts_are_those_of_the_shipped_config():
     assert config.training.branch_loss_weight == shipped.training.branch_loss_weight == 1.0
 
 
+def test_the_halves_of_the_choice_have_the_chosen_parts():
+    data = MemoryData("additive", 4, 0)
+    whole = build_config(data, Study("additive", 4, 0, ablations.CHOICE, 1))
+    for variant, modality in ablation_tables.CHOSEN_UNIMODAL.items():
+        half = build_config(data, Study("additive", 4, 0, variant, 1))
+        assert list(half.model.encoders) == half.data.modalities == [modality]
+        assert half.model.fusion == whole.model.fusion
+        assert half.training == whole.training
+
+
 def test_the_choice_is_compared_on_corpora_that_the_study_does_not_use():
     studied = {s.seed for s in list_trainings(["congruence"], [150], ablation_tables.N_SEEDS, 1)}
     assert not studied & {study.seed for study in ablation_choice.list_trainings()}
@@ -244,7 +254,8 @@ def test_the_choice_is_compared_on_corpora_that_the_study_does_not_use():
 
 def test_the_choice_is_compared_in_pairs():
     rng = np.random.default_rng(0)
-    auroc = {name: 0.7 + 0.1 * rng.random(6) for name in ("full", ablations.CHOICE, SUM)}
+    names = ("full", ablations.CHOICE, ablation_tables.CHOSEN_SUM)
+    auroc = {name: 0.7 + 0.1 * rng.random(6) for name in names}
     results = pd.DataFrame(
         [
             {"design": "congruence", "seed": seed, "variant": name, "auroc": value}
@@ -257,4 +268,7 @@ def test_the_choice_is_compared_in_pairs():
     expected = auroc[ablations.CHOICE] - auroc["full"]
     assert row["less all parts"]["value"] == pytest.approx(expected.mean())
     assert row["p, less all parts"] == pytest.approx(ttest_1samp(expected, 0).pvalue)
+    gained = auroc[ablations.CHOICE] - auroc[ablation_tables.CHOSEN_SUM]
+    assert row["less sum of its halves"]["value"] == pytest.approx(gained.mean())
+    assert row["p, less sum of its halves"] == pytest.approx(ttest_1samp(gained, 0).pvalue)
     assert row["Bayes classifier"] == pytest.approx(0.9)
