@@ -310,4 +310,6 @@ class LayerMix(nn.Module):
             Weighted sum of the hidden states.
         """
         x = rearrange(x, "n (s d) -> n s d", s=len(self.logit))
-        return (self.logit.softmax(0).unsqueeze(-1) * x).sum(dim=1)
+        # a product per row: no weighted copy of all states, neither forward nor backward
+        weights = self.logit.softmax(0).to(x.dtype).expand(len(x), 1, -1)
+        return torch.bmm(weights, x).squeeze(1)
