@@ -30,7 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 			mv $$file $$file.disabled; done
 	touch $(STAMP)
 
-# the first corpus has additive effects of voice and face, the second one needs both together
+# the first corpus has additive effects of voice and face, the second one needs both together; its
+# 220 simulated faces move nothing but the mouth, to 64 patterns of six words, so that some pairs
+# move like copies
 demo: $(STAMP)
 	$(BIN)/depmm simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25
 	$(BIN)/depmm index ewre_simulated corpora/demo/recordings --out corpora/demo/manifest
@@ -44,7 +46,8 @@ demo: $(STAMP)
 	$(BIN)/depmm simulate corpora/demo_fusion/recordings --pattern congruence \
 		--subjects 220 --steps 6 --seed 0 --effect 3
 	$(BIN)/depmm index ewre_simulated corpora/demo_fusion/recordings --out corpora/demo_fusion/manifest
-	$(BIN)/depmm audit corpora/demo_fusion/manifest --root corpora/demo_fusion/recordings
+	$(BIN)/depmm audit corpora/demo_fusion/manifest --root corpora/demo_fusion/recordings \
+		--allow copied_recordings
 	$(BIN)/depmm extract corpora/demo_fusion/manifest corpora/demo_fusion/recordings \
 		--out stores/demo_fusion --config demo_fusion
 	$(MAKE) --jobs 2 --output-sync=target $(DEMO_TRAININGS)
