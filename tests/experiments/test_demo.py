@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +159,27 @@ def test_the_study_runs_the_commands_of_the_makefile() -> None:
                 assert any(words <= set(line.split()) for line in recipe), command
             elif command[1] != "demo":  # which experiments/train_fusion.py trains
                 assert f"train-{command[1]}" in makefile
+
+
+@pytest.mark.slow
+def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
+    depmm, tmp_path: Path, monkeypatch
+) -> None:
+    """With fewer subjects than in the demo; the faces of some of them move alike."""
+    monkeypatch.chdir(tmp_path)
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (audit,) = re.findall(
+        r"^\t\$\(BIN\)/depmm (audit corpora/demo_fusion/.*)$", makefile, re.MULTILINE
+    )
+    recordings, manifest = "corpora/demo_fusion/recordings", "corpora/demo_fusion/manifest"
+    settings = [*demo_seeds.SIMULATIONS["demo_fusion"], "--subjects", "120", "--workers", "1"]
+    for command in (
+        ["simulate", recordings, *settings],
+        ["index", "ewre_simulated", recordings, "--out", manifest],
+        audit.split(),
+    ):
+        assert depmm(*command).code == 0
+    found = json.loads(Path(manifest, "audit.json").read_text())["findings"]
+    assert [each["name"] for each in found if each["severity"] == "allowed"] == [
+        "copied_recordings"
+    ]
