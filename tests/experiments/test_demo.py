@@ -15,6 +15,7 @@ from experiments import demo_seeds, demo_summary
 from experiments.demo_summary import CORPORA, DIFFERENCE, SYSTEMS, prediction_interval
 
 ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text().replace("\\\n", " ")  # a command per line
 AUROC = {"demo": [0.99, 0.97, 0.9, 0.98], "demo_fusion": [0.95, 0.5, 0.52, 0.51]}
 
 
@@ -149,8 +150,7 @@ def test_without_a_results_file_nothing_is_expected(runs: Path, tmp_path: Path) 
 
 
 def test_the_study_runs_the_commands_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
-    recipe = {" ".join(line.split()) for line in makefile.splitlines() if "$(BIN)/" in line}
+    recipe = {" ".join(line.split()) for line in MAKEFILE.splitlines() if "$(BIN)/" in line}
     for corpus in CORPORA:
         assert load_config(corpus).data.manifest == Path(f"corpora/{corpus}/manifest")
         for command in demo_seeds.commands(corpus, 0, 1):
@@ -158,7 +158,7 @@ def test_the_study_runs_the_commands_of_the_makefile() -> None:
             if command[0] != "train":
                 assert any(words <= set(line.split()) for line in recipe), command
             elif command[1] != "demo":  # which experiments/train_fusion.py trains
-                assert f"train-{command[1]}" in makefile
+                assert f"train-{command[1]}" in MAKEFILE
 
 
 @pytest.mark.slow
@@ -167,9 +167,8 @@ def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
 ) -> None:
     """With fewer subjects than in the demo; the faces of some of them move alike."""
     monkeypatch.chdir(tmp_path)
-    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (audit,) = re.findall(
-        r"^\t\$\(BIN\)/depmm (audit corpora/demo_fusion/.*)$", makefile, re.MULTILINE
+        r"^\t\$\(BIN\)/depmm (audit corpora/demo_fusion/.*)$", MAKEFILE, re.MULTILINE
     )
     recordings, manifest = "corpora/demo_fusion/recordings", "corpora/demo_fusion/manifest"
     settings = [*demo_seeds.SIMULATIONS["demo_fusion"], "--subjects", "120", "--workers", "1"]
