@@ -56,7 +56,8 @@ def make_faithfulness_rows(
             row[curve] = round(float(of_curve["area"]), 3)
             bounds = (float(of_curve[name]) for name in ("gain", "ci_low", "ci_high"))
             row[f"{curve}: gain over random"] = interval(*bounds)
-            row[f"{curve}: better subjects"] = f"{of_curve['n_better']} of {of_curve['n_subjects']}"
+            better, subjects = int(of_curve["n_better"]), int(of_curve["n_subjects"])
+            row[f"{curve}: better subjects"] = f"{better} of {subjects}"
         aucs = [rank_planted(of_run[method], planted) for of_run in words]
         row["AUC of planted words"] = round(sum(aucs) / len(aucs), 3)
         row["lowest AUC"] = round(min(aucs), 3)

@@ -1,6 +1,7 @@
 """Explanations of trainings of the demo: rows of the tables, from two small trainings."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_both_tables_have_a_row_for_each_method_and_word(
     *areas, random = recorded["faithfulness"]
     assert random["method"] == "random orders"
     assert [row["deletion"] for row in areas] == sorted(row["deletion"] for row in areas)
+    assert all(re.fullmatch(r"\d+ of \d+", str(row["deletion: better subjects"])) for row in areas)
     content = json.loads(truth.read_text())
     planted = [word for words in content["planted_words"].values() for word in words]
     rows = recorded["demo_words"]
