@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from depmm.config import ModelConfig
-from depmm.interpret.attribution.removal import TRAINING, Reference
+from depmm.interpret.attribution.methods import TRAINING
+from depmm.interpret.attribution.removal import Reference
 from depmm.models.model import DepressionModel, build_model
 
 WIDTHS = {"audio": 6, "face": 4}

@@ -47,12 +47,10 @@ from depmm.inference.recording_steps import divide_recording
 from depmm.inference.segmentation import SESSION, recording_manifest
 from depmm.inference.step_table import STEP_COLUMNS
 from depmm.inference.trained_run import TrainedRun, read_trained_run
+from depmm.interpret.attribution.methods import SESSION as SESSION_REFERENCE
+from depmm.interpret.attribution.methods import TRAINING
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.removal import (
-    SESSION as SESSION_REFERENCE,
-)
-from depmm.interpret.attribution.removal import (
-    TRAINING,
     Reference,
     find_present_steps,
     make_session_reference,

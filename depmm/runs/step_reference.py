@@ -4,7 +4,7 @@ A step that is removed from a session needs a replacement. The mean of the same 
 training subjects does not depend on the explained subject, unlike the mean of the subject's own
 steps. It is measured for each model, at the end of its training, and stored in its folder: a run
 that was moved or shared can be explained with it. It contains no subject ids and no values of fewer
-than ``MIN_SUBJECTS`` subjects.
+than ``MIN_TRAINING_SUBJECTS`` subjects.
 """
 
 import json
@@ -30,11 +30,13 @@ from depmm.files.damage import damaged
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 from depmm.progress import show
+from depmm.schemas.explanations import (
+    MIN_TRAINING_SUBJECTS,
+    TRAINING_INDEX,
+    TRAINING_STEPS,
+    TRAINING_WORD,
+)
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
-
-MIN_SUBJECTS = 3  # training subjects of a mean; fewer would be noisy and reveal the subjects
-WORD, INDEX, ALL = "training word", "training step index", "training steps"
-KINDS = (WORD, INDEX, ALL)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class StepReference:
     Attributes
     ----------
     words : tuple of str
-        Words that at least ``MIN_SUBJECTS`` training subjects read.
+        Words that at least ``MIN_TRAINING_SUBJECTS`` training subjects read.
     n_indices : int
         Number of steps of every training session; 0 if it differs between sessions.
     means : dict of str to Tensor, shape (W + n_indices + 1, D)
@@ -74,7 +76,8 @@ class StepReference:
             The mean of the same word; for other steps the mean of the same step index, if all
             training sessions have the same number of steps, or else of all training steps.
         kinds : ndarray of str, shape (B, L)
-            Which of ``KINDS`` each step has.
+            Which mean replaces each step: ``TRAINING_WORD``, ``TRAINING_INDEX`` or
+            ``TRAINING_STEPS``.
         """
         row_of_word = {word: row for row, word in enumerate(self.words)}
         n_words, n_rows = len(self.words), len(self.words) + self.n_indices + 1
@@ -84,7 +87,8 @@ class StepReference:
         for session, texts in zip(rows, words, strict=True):
             known = [row_of_word.get(text, -1) if text is not None else -1 for text in texts]
             session[: len(known)] = np.where(np.array(known) >= 0, known, session[: len(known)])
-        kind = np.array(KINDS)[np.digitize(rows, [n_words, n_words + self.n_indices])]
+        kinds = (TRAINING_WORD, TRAINING_INDEX, TRAINING_STEPS)
+        kind = np.array(kinds)[np.digitize(rows, [n_words, n_words + self.n_indices])]
         index = torch.from_numpy(rows)
         return {name: table[index.to(table.device)] for name, table in self.means.items()}, kind
 
@@ -203,7 +207,7 @@ def measure_step_reference(
                 total, weight = total + part[name][0], weight + part[name][1]
         mean = total / weight.clamp(min=1e-9).unsqueeze(1)
         # with faces of two subjects only, the mean of a word would be the mean of these two
-        mean[weight < MIN_SUBJECTS - 1e-3] = mean[-1].clone()
+        mean[weight < MIN_TRAINING_SUBJECTS - 1e-3] = mean[-1].clone()
         means[name] = mean.float().to(device)
     return StepReference(words, n_indices, means)
 
@@ -223,7 +227,7 @@ def _list_training_steps(data: ExperimentData) -> tuple[pd.DataFrame, int]:
     sessions = sessions[data.sessions["split"] == "train"]
     steps = sessions.merge(data.steps[[*SESSION_KEY, "step", "text"]], on=SESSION_KEY)
     subjects = steps.drop_duplicates([*SUBJECT_KEY, "text"]).groupby("text").size()
-    common = subjects.index[subjects >= MIN_SUBJECTS].sort_values()
+    common = subjects.index[subjects >= MIN_TRAINING_SUBJECTS].sort_values()
     steps["row"] = common.get_indexer(pd.Index(steps["text"]))
     lengths = steps.groupby("index").size()
     n_indices = int(lengths.max()) if lengths.min() == lengths.max() else 0

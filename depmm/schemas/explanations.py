@@ -4,6 +4,13 @@ from depmm.schemas.manifest import CORPUS, SESSION, SUBJECT
 from depmm.schemas.runs import MEASURE_COLUMNS
 from depmm.schemas.table import Column, TableSchema
 
+# values of the column reference of steps
+SESSION_MEAN = "session mean"
+TRAINING_WORD = "training word"
+TRAINING_INDEX = "training step index"
+TRAINING_STEPS = "training steps"
+MIN_TRAINING_SUBJECTS = 3  # of a mean; fewer would be noisy and reveal the subjects
+
 PREDICTION_KEY = (
     CORPUS,
     SUBJECT,

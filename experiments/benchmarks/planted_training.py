@@ -22,14 +22,9 @@ from depmm.evaluation.batch_prediction import predict_sessions, session_seed
 from depmm.inputs import Inputs
 from depmm.interpret.attribution.attention import record_attention
 from depmm.interpret.attribution.explain_sessions import BATCH_SIZE, COMPUTE
-from depmm.interpret.attribution.methods import OCCLUSION, SELECTED, SHAPLEY
+from depmm.interpret.attribution.methods import OCCLUSION, SELECTED, SESSION, SHAPLEY, TRAINING
 from depmm.interpret.attribution.occlusion import occlude_steps
-from depmm.interpret.attribution.removal import (
-    SESSION,
-    TRAINING,
-    Reference,
-    make_session_reference,
-)
+from depmm.interpret.attribution.removal import Reference, make_session_reference
 from depmm.models.encoders.feature_cnn import FeatureCnn
 from depmm.models.model import DepressionModel, build_model
 from depmm.runs.step_reference import measure_step_reference

@@ -9,13 +9,11 @@ from untrained_models import build_untrained, encode_sessions
 from depmm.data.batch import SessionLoader
 from depmm.files.damage import DamagedFileError
 from depmm.runs.step_reference import (
-    ALL,
-    INDEX,
-    WORD,
     StepReference,
     load_step_reference,
     measure_step_reference,
 )
+from depmm.schemas.explanations import TRAINING_INDEX, TRAINING_STEPS, TRAINING_WORD
 
 
 def measure(model, data, batch_size: int = 3) -> StepReference:
@@ -63,12 +61,12 @@ def test_unknown_words_have_the_mean_of_their_index_or_of_all_steps():
     with_index = StepReference(("a", "b"), 2, {"audio": table})
     features, kinds = with_index.look_up(words, 4)
     assert features["audio"][..., 0].tolist() == [[1, 3, 4, 4], [0, 3, 4, 4]]
-    assert kinds[0].tolist() == [WORD, INDEX, ALL, ALL]
-    assert kinds[1, 0] == WORD
+    assert kinds[0].tolist() == [TRAINING_WORD, TRAINING_INDEX, TRAINING_STEPS, TRAINING_STEPS]
+    assert kinds[1, 0] == TRAINING_WORD
     features, kinds = StepReference(("a", "b"), 0, {"audio": table[:3]}).look_up(words, 3)
     assert features["audio"][..., 0].tolist() == [[1, 2, 2], [0, 2, 2]]
     features, kinds = StepReference((), 0, {"audio": table[:1]}).look_up(words, 3)
-    assert (kinds == ALL).all()
+    assert (kinds == TRAINING_STEPS).all()
 
 
 def test_faces_of_few_subjects_have_no_mean_of_their_own(corpus):

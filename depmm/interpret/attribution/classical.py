@@ -24,14 +24,18 @@ from depmm.evaluation.stats.severity_metrics import rmse
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.interpret.attribution.measure_occlusion import occlude_measured_steps
 from depmm.interpret.attribution.parquet_stream import ParquetStream
-from depmm.interpret.attribution.removal import SESSION_MEAN
 from depmm.interpret.attribution.row_annotator import RowAnnotator
 from depmm.interpret.errors import ExplanationError
 from depmm.models.classical.model import ClassicalModel, build_front_end
 from depmm.models.classical.saved import load_model
 from depmm.runs.folder import RunFolder
 from depmm.runs.moved import check_manifest
-from depmm.schemas.explanations import EXPLANATIONS, MEASURE_IMPORTANCE, MEASURE_WEIGHTS
+from depmm.schemas.explanations import (
+    EXPLANATIONS,
+    MEASURE_IMPORTANCE,
+    MEASURE_WEIGHTS,
+    SESSION_MEAN,
+)
 
 N_PERMUTATIONS = 20  # per group; the standard deviation over them is in the table
 

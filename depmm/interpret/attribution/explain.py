@@ -20,13 +20,11 @@ from depmm.interpret.attribution.explain_sessions import BATCH_SIZE, check_choic
 from depmm.interpret.attribution.methods import (
     GRAD_CAM,
     REGION_OCCLUSION,
-    SIGNAL_METHODS,
-)
-from depmm.interpret.attribution.parquet_stream import ParquetStream
-from depmm.interpret.attribution.removal import (
     SESSION,
+    SIGNAL_METHODS,
     TRAINING,
 )
+from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
 from depmm.runs.moved import check_locations, check_manifest

@@ -27,13 +27,13 @@ from depmm.interpret.attribution.methods import (
     SELECTED,
     SHAPLEY,
     SIGNAL_METHODS,
+    TRAINING,
 )
 from depmm.interpret.attribution.occlusion import occlude_steps, remove_all_steps
 from depmm.interpret.attribution.permutation import permute_steps
 from depmm.interpret.attribution.region_occlusion import occlude_regions
 from depmm.interpret.attribution.regions import attribute_regions
 from depmm.interpret.attribution.removal import (
-    TRAINING,
     Reference,
     find_present_steps,
     make_session_reference,

@@ -1,4 +1,4 @@
-"""The attribution methods: their names in tables and on the command line, and their meaning."""
+"""Attribution methods and references: their names in tables and options, and their meaning."""
 
 from dataclasses import dataclass
 
@@ -57,3 +57,6 @@ SIGNAL_METHODS = (GRAD_CAM, REGION_OCCLUSION)
 
 REQUESTABLE = (*(method.name for method in ON_REQUEST), *SIGNAL_METHODS)
 """The values of ``depmm explain --method``."""
+
+SESSION, TRAINING = "session", "training"
+"""Values of ``depmm explain --reference``: what replaces a removed step; see ``removal``."""

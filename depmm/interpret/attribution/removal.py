@@ -26,16 +26,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from depmm.interpret.attribution.methods import SESSION
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
+from depmm.schemas.explanations import SESSION_MEAN
 
 Array = NDArray[np.float64]
 # values of step features, or of activations of the fusion, in one pass: 64 MiB in float32
 VALUES_PER_CHUNK = 2**24
 FUSION_VALUES = 1024  # approximate number of activations of a fusion per step
-
-SESSION, TRAINING = "session", "training"
-SESSION_MEAN = "session mean"
 
 Change = Callable[[str, Tensor, Tensor, slice], Tensor]
 """Function that changes copies of sessions: (modality, features, mask, slice) -> features."""

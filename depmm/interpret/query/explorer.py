@@ -19,7 +19,6 @@ from depmm.files.checksums import read_table
 from depmm.files.writing import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
 from depmm.interpret.attribution.methods import SELECTED, STEP_METHODS
-from depmm.interpret.attribution.removal import SESSION_MEAN
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
 from depmm.interpret.query.explained_by import describe_models, describe_order
@@ -35,6 +34,7 @@ from depmm.interpret.query.stability import list_modalities
 from depmm.interpret.query.word_effects import choose_test, select_comparable
 from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
 from depmm.pages.templates import templates
+from depmm.schemas.explanations import SESSION_MEAN
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 DRAWS = 2000  # bootstrap draws of subjects, for intervals

@@ -6,13 +6,12 @@ import pandas as pd
 
 from depmm.config import Config, load_experiment
 from depmm.interpret.attribution.methods import PERMUTATION, SELECTED
-from depmm.interpret.attribution.removal import SESSION_MEAN
 from depmm.interpret.query.explained_run import MODEL_KEY, add_subject_column
 from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.interpret.query.sql import list_columns, read_table
 from depmm.interpret.query.word_effects import choose_test, select_readings
 from depmm.runs.folder import RunFolder
-from depmm.runs.step_reference import MIN_SUBJECTS, WORD
+from depmm.schemas.explanations import MIN_TRAINING_SUBJECTS, SESSION_MEAN, TRAINING_WORD
 from depmm.schemas.manifest import SESSION_KEY
 
 ALL_STEPS = "all steps removed"
@@ -79,13 +78,13 @@ def list_reference_notes(run: Path, measure: str) -> list[str]:
         run,
         "attributions",
         "SELECT count(DISTINCT word) AS n FROM attributions WHERE reference <> ?",
-        [WORD],
+        [TRAINING_WORD],
     )["n"].item()
     if rare:
         notes.append(
-            f"{rare} {'words were' if rare > 1 else 'word was'} read by fewer than {MIN_SUBJECTS} "
-            "training subjects; in their place is the mean of the same step index or of all steps "
-            "of the training subjects."
+            f"{rare} {'words were' if rare > 1 else 'word was'} read by fewer than "
+            f"{MIN_TRAINING_SUBJECTS} training subjects; in their place is the mean of the same "
+            "step index or of all steps of the training subjects."
         )
     if _subtracts_session_mean(run):
         notes.append(

@@ -37,10 +37,9 @@ from torch import Tensor
 
 from depmm.config import DepFormerConfig
 from depmm.interpret.attribution.integrated_gradients import compute_integrated_gradients
+from depmm.interpret.attribution.methods import SESSION, TRAINING
 from depmm.interpret.attribution.occlusion import occlude_steps, remove_all_steps
 from depmm.interpret.attribution.removal import (
-    SESSION,
-    TRAINING,
     Reference,
     compute_kept_logits,
     make_session_reference,
