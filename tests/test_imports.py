@@ -150,11 +150,10 @@ def test_heavy_libraries_are_not_imported(module):
     assert result.stdout.split() == []
 
 
-def test_questions_to_tables_do_not_import_the_network():
-    """``depmm ask`` reads tables, and starts in a quarter of the time without torch."""
-    code = (
-        "import sys, depmm.interpret.query.ask; print({'torch', 'transformers'} & {*sys.modules})"
-    )
+@pytest.mark.parametrize("module", ["depmm.interpret.query.ask", "depmm.data.data_summary"])
+def test_what_reads_tables_does_not_import_the_network(module):
+    """``depmm ask`` and ``depmm evaluate`` start without torch, in up to half of the time."""
+    code = f"import sys, {module}; print({{'torch', 'accelerate'}} & {{*sys.modules}})"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -1,19 +1,51 @@
-"""``data_summary.json`` of a run: how much of the recordings is read, and the data flow."""
+"""``data_summary.json`` of a run: how much of the recordings is read, and the data flow.
 
-import logging
+It contains numbers only, no ids, so that it stays with a run that is shared. It is measured by
+``depmm.data.data_flow``, and read without torch.
+"""
+
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from depmm.config import Experiment, Settings
-from depmm.data.data_flow import DataFlow, measure_data_flow
+from depmm.config import Settings
 from depmm.data.errors import DataError
-from depmm.data.experiment_data import ExperimentData
 from depmm.data.signals.used import UsedSignal
-from depmm.data.used_signal import list_limited_modalities, measure_used_signal
-from depmm.files.checksums import read_bytes, write_text
+from depmm.files.checksums import read_bytes
 
-logger = logging.getLogger(__name__)
+
+class FlowStage(Settings):
+    """Sessions that reach one stage of a study."""
+
+    name: str = Field(description="found, labelled, recorded, extracted or used")
+    sessions: int = Field(description="number of sessions")
+    subjects: int = Field(description="number of subjects")
+    positive_sessions: int | None = Field(
+        description="number of sessions with label 1; null if they are not known"
+    )
+    lost: dict[str, int] = Field(
+        description="reason -> number of sessions that reach the previous stage but not this one"
+    )
+
+
+class ModalityCount(Settings):
+    """Labelled sessions of one label with and without a modality."""
+
+    modality: str = Field(description="the modality")
+    label: int | None = Field(description="label; null for targets that are not binary")
+    sessions: int = Field(description="number of labelled sessions")
+    missing: int = Field(description="number of them without the modality in the store")
+
+
+class DataFlow(Settings):
+    """Sessions at each stage, from the corpus to the run."""
+
+    stages: list[FlowStage] = Field(description="stages in their order")
+    modalities: list[ModalityCount] = Field(description="missing modalities by label")
+    not_indexed: dict[str, int] | None = Field(
+        description="what depmm index left out of the manifest: number of failures, of missing "
+        "files or rows, and of units that rules of the spec leave out; null without index.json"
+    )
 
 
 class DataSummary(Settings):
@@ -23,37 +55,6 @@ class DataSummary(Settings):
         description="modality -> how much of the recordings is read"
     )
     flow: DataFlow = Field(description="sessions from the corpus to the run")
-
-
-def record_data_summary(
-    config: Experiment, data: ExperimentData, path: Path, log: bool = True
-) -> None:
-    """Write ``data_summary.json`` of a training, and log how much of each modality is read.
-
-    Parameters
-    ----------
-    config : Experiment
-        The experiment.
-    data : ExperimentData
-        Sessions of the experiment; the amounts are those of evaluation.
-    path : Path
-        The file.
-    log : bool, default True
-        Whether to log the amounts.
-
-    Raises
-    ------
-    StoreError
-        If a stored session is missing or damaged.
-    """
-    used = measure_used_signal(data.dataset, data.steps)
-    summary = DataSummary(
-        used_signal={name: used[name] for name in list_limited_modalities(config)},
-        flow=measure_data_flow(config, data),
-    )
-    for amount in summary.used_signal.values() if log else ():
-        logger.info("%s", amount.describe())
-    write_text(path, summary.model_dump_json(indent=1) + "\n")
 
 
 def read_data_summary(path: Path) -> DataSummary | None:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import ClassicalConfig
-from depmm.data.data_summary import record_data_summary
+from depmm.data.data_flow import record_data_summary
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.measured_steps import ClassicalInputs, MeasuredSteps

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.data.batch import SessionLoader
-from depmm.data.data_summary import record_data_summary
+from depmm.data.data_flow import record_data_summary
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.nuisance import encode_erased
 from depmm.data.precompute import ensure_embeddings, ensure_streams
