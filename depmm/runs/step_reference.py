@@ -66,7 +66,7 @@ class StepReference:
         Parameters
         ----------
         words : sequence of (sequence of (str or None)), length B
-            Words of the steps of each session.
+            Words of the steps of each session; those behind ``length`` have no reference.
         length : int
             Padded number of steps, `L`.
 
@@ -84,7 +84,8 @@ class StepReference:
         position = np.arange(length)
         fallback = np.where(position < self.n_indices, n_words + position, n_rows - 1)
         rows = np.tile(fallback, (len(words), 1))
-        for session, texts in zip(rows, words, strict=True):
+        read = [texts[:length] for texts in words]
+        for session, texts in zip(rows, read, strict=True):
             known = [row_of_word.get(text, -1) if text is not None else -1 for text in texts]
             session[: len(known)] = np.where(np.array(known) >= 0, known, session[: len(known)])
         kinds = (TRAINING_WORD, TRAINING_INDEX, TRAINING_STEPS)
@@ -217,7 +218,7 @@ def _get_dims(model: DepressionModel) -> dict[str, int]:
 
 
 def _list_training_steps(data: ExperimentData) -> tuple[pd.DataFrame, int]:
-    """List the steps of the training sessions, and the number of steps that all sessions have.
+    """List the steps that the model reads of the training sessions, and their common number.
 
     The columns are ``index`` (of the session in the data set), ``step``, ``text``, ``row`` (of the
     word; -1 for rare words) and the weights ``per_word``, ``per_index`` and ``per_step``, which sum
@@ -226,6 +227,8 @@ def _list_training_steps(data: ExperimentData) -> tuple[pd.DataFrame, int]:
     sessions = data.sessions[SESSION_KEY].assign(index=np.arange(len(data.sessions)))
     sessions = sessions[data.sessions["split"] == "train"]
     steps = sessions.merge(data.steps[[*SESSION_KEY, "step", "text"]], on=SESSION_KEY)
+    if (first := data.dataset.settings.steps.first) is not None:
+        steps = steps[steps["step"] < first].reset_index(drop=True)
     subjects = steps.drop_duplicates([*SUBJECT_KEY, "text"]).groupby("text").size()
     common = subjects.index[subjects >= MIN_TRAINING_SUBJECTS].sort_values()
     steps["row"] = common.get_indexer(pd.Index(steps["text"]))

@@ -37,7 +37,7 @@ def test_planned_differences_have_the_stated_direction_and_an_adjusted_p():
         ]
     )
     pairs = (("b", "a"), ("a", "c"), ("b", "c"))
-    rows = paired_rows(Table("emodb", ROWS, pairs, "", ("auroc",)), differences)
+    rows = paired_rows(Table("emodb", ROWS, pairs, "", ("auroc", "ccc")), differences)
     assert [row["difference"] for row in rows] == ["b minus a", "a minus c", "b minus c"]
     assert {row["metric"] for row in rows} == {"AUROC"}
     assert [row["value"] for row in rows] == [

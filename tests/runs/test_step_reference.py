@@ -55,6 +55,24 @@ def test_means_by_hand(corpus):
         np.testing.assert_allclose(means, reference.means[name], atol=1e-5)
 
 
+def test_steps_behind_the_first_ones_have_no_part(corpus):
+    """``data.steps.first`` leaves out the last of four steps: neither its word has a mean."""
+    model, data = build_untrained(corpus, "data.steps.first=3")
+    reference, all_steps = measure(model, data), measure(*build_untrained(corpus))
+    last = data.steps.loc[data.steps["step"] == 3, "text"].unique()
+    assert set(reference.words) == set(all_steps.words) - set(last) < set(all_steps.words)
+    assert (reference.n_indices, all_steps.n_indices) == (3, 4)
+    n_words = len(reference.words)
+    for name, means in reference.means.items():
+        indices = all_steps.means[name][len(all_steps.words) :]
+        torch.testing.assert_close(means[n_words:-1], indices[:3])
+        torch.testing.assert_close(means[-1], indices[:3].mean(dim=0))
+    four_words = [[*reference.words[:1], None, None, *last[:1]]]
+    features, kinds = reference.look_up(four_words, 3)
+    assert kinds.tolist() == [[TRAINING_WORD, TRAINING_INDEX, TRAINING_INDEX]]
+    assert features["audio"].shape[:2] == (1, 3)
+
+
 def test_unknown_words_have_the_mean_of_their_index_or_of_all_steps():
     table = torch.arange(5.0)[:, None]
     words = [["b", None, "x"], ["a"]]

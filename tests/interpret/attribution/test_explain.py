@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from untrained_models import build_untrained, encode_sessions
 
+from depmm import train
 from depmm.config import dump_config, load_config
 from depmm.corpora.splits import write_split
 from depmm.evaluation.batch_prediction import predict_sessions
@@ -20,7 +21,12 @@ from depmm.interpret.attribution.methods import (
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.query_selection import count_selected_queries
 from depmm.runs.step_reference import StepReference, load_step_reference
-from depmm.schemas.explanations import CLASSICAL_TABLES, EXPLANATIONS, PREDICTION_KEY
+from depmm.schemas.explanations import (
+    CLASSICAL_TABLES,
+    EXPLANATIONS,
+    PREDICTION_KEY,
+    TRAINING_WORD,
+)
 
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
 UNIMODAL = ("data.modalities=[audio]", "model.encoders.face=null")
@@ -70,6 +76,15 @@ def test_tables_have_keys_and_words(corpus, tables):
         assert (joined["word"] == joined["text"]).all()
         assert (joined["valence_x"] == joined["valence_y"]).all()
     assert tables["modalities"]["modality"].tolist() == ["audio", "face"] * len(tested)
+
+
+def test_a_run_with_the_first_steps_is_trained_and_explained(corpus, tmp_path):
+    run = train(corpus.config, [f"out={tmp_path}", "name=first", "data.steps.first=3"])
+    explain(run, methods=["permutation", "integrated_gradients", "shapley"])
+    attributions = pd.read_parquet(run / "attributions.parquet")
+    assert set(attributions.groupby("session")["step"].apply(tuple)) == {(0, 1, 2)}
+    assert (attributions["reference"] == TRAINING_WORD).any()
+    assert attributions[["occlusion", "shapley"]].notna().all().all()
 
 
 @pytest.mark.parametrize(
