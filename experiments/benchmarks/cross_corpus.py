@@ -34,7 +34,6 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
     base = options.out.absolute()
-    base.mkdir(parents=True, exist_ok=True)
     for corpus in CORPORA:
         prepare(corpus, base, getattr(options, corpus).absolute())
     rows: list[dict[str, Any]] = []

@@ -83,7 +83,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args(arguments)
     base = options.out.absolute()
-    base.mkdir(parents=True, exist_ok=True)
     prepare("ravdess", base, options.ravdess and options.ravdess.absolute())
     found, trained = {}, list[Path]()
     for number, (condition, table) in enumerate(list_tables().items()):

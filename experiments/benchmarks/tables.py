@@ -75,6 +75,7 @@ def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
     """
     if (base / "stores" / corpus / "index.parquet").is_file():
         return
+    base.mkdir(parents=True, exist_ok=True)
     for command in CORPORA[corpus]:
         words = shlex.split(command)
         depmm(*(recordings if word == "{recordings}" else word for word in words), cwd=base)
@@ -299,7 +300,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--record", action="store_true", help="write the results files")
     options = parser.parse_args(arguments)
     base = options.out.absolute()
-    base.mkdir(parents=True, exist_ok=True)
     for name in options.tables:
         corpus = TABLES[name].corpus
         recordings = getattr(options, corpus, None)

@@ -61,7 +61,6 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
     base = options.out.absolute()
-    base.mkdir(parents=True, exist_ok=True)
     prepare("emodb", base, options.emodb.absolute())
     for fold in range(FOLDS):
         train_fold(fold, base)
