@@ -159,7 +159,19 @@ def _is_running(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Tell whether a process has ended, but its parent has not asked for its exit status.
+
+    The first process of a container often never asks, and orphans are its children.
+    """
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except OSError:  # the process is gone by now, or there is no /proc
+        return False
+    return state == [b"Z"]
 
 
 @cache

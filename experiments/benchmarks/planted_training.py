@@ -46,7 +46,7 @@ class MemoryData:
     corpus : Corpus
         The corpus.
     config : Config
-        Split of the fold.
+        Split of the fold, and settings of the data.
     """
 
     def __init__(self, corpus: Corpus, config: Config) -> None:
@@ -72,6 +72,7 @@ class MemoryData:
             for row, (array, length) in enumerate(zip(arrays, corpus.rows, strict=True)):
                 padded[row, :, :length] = array.reshape(N_WORDS, length, -1)
             self.signals[name] = torch.from_numpy(padded)
+        self.settings = config.data
         self.dataset = self
         self.device = torch.device("cpu")
 

@@ -95,6 +95,20 @@ def test_leftovers_of_ended_processes_are_removed_and_others_are_kept(tmp_path):
     assert set(tmp_path.iterdir()) == {running, fresh}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="zombies are found in /proc")
+def test_leftovers_of_a_process_whose_exit_status_nobody_read_are_removed(tmp_path):
+    code = (
+        "import pathlib, sys; from depmm.files.writing import temporary_path; "
+        "temporary_path(pathlib.Path(sys.argv[1])).mkdir()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+    assert len(list(tmp_path.iterdir())) == 1
+    writing.remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
+    process.wait()
+
+
 def test_a_leftover_that_is_a_link_is_removed_without_its_target(tmp_path):
     precious: Path = tmp_path / "precious"
     precious.mkdir()
