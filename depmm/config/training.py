@@ -107,7 +107,9 @@ class TrainingConfig(Settings):
     )
     optimizer: Literal["adamw", "sgd", "rmsprop"] = Field("adamw", description="optimizer")
     learning_rate: float | Literal["find"] = Field(
-        1e-3, description="learning rate before the schedule; find: a search on the training data"
+        1e-3,
+        description="learning rate before the schedule; find: a search on the training data. Each "
+        "of training.phases has its own, which replaces it",
     )
     momentum: float = Field(
         0.9, ge=0, lt=1, description="momentum, not Nesterov's, optimizer sgd only; 0: none"
