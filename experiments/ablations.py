@@ -84,8 +84,9 @@ VARIANTS: dict[str, dict[str, object]] = {
     "voice alone": {},
     "face alone": {},
 }
-# all that costs in a design of the study with 150 subjects left out, and branch losses; compared on
-# corpora that the study does not use, by ``ablation_choice.py``, also with its unimodal halves
+# what costs in a design of the study with 150 subjects left out, and branch losses; the voice stays
+# the query of the cross-attention, as published. ``ablation_choice.py`` compares it on corpora that
+# the study does not use, also with its unimodal halves
 CHOICE = "dep_former_few_subjects"
 CHOSEN: dict[str, object] = {
     "adapter": False,

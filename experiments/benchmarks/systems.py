@@ -293,8 +293,8 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
         rows,
         command=command,
         seeds=[int(seed) for seed in SEEDS.split(",")],
-        interval=f"{intervals}; differences: t over subjects and seeds; p adjusted (Holm) for the "
-        "rows",
+        interval=f"{intervals}; differences: as depmm compare, widened near an AUROC of "
+        "one; p adjusted (Holm) for the rows",
         origin=describe_origin([base / "runs" / corpus / name for name in content["runs"]]),
     )
 

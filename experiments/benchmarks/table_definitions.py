@@ -1,6 +1,7 @@
-"""Tables of experiments/README.md that ``tables.py`` measures: rows, settings and planned pairs.
+"""Tables of experiments/README.md that ``tables.py`` measures: rows, settings and tested pairs.
 
-Rows, settings and pairs of a table were fixed before its results were known.
+Rows, settings and pairs of a table were fixed before this table was measured. Some of its rows had
+been measured on the same corpus before; the page says so.
 """
 
 from dataclasses import dataclass

@@ -41,7 +41,8 @@ ON_REQUEST = (PERMUTATION, INTEGRATED_GRADIENTS, SHAPLEY)
 """Methods that are computed on request; occlusion is always computed."""
 
 STEP_METHODS = (SHAPLEY, OCCLUSION, PERMUTATION, INTEGRATED_GRADIENTS)
-"""All methods; the first one ranks planted words best (``experiments/README.md``)."""
+"""All methods; words are ranked by the first one that was computed. None of them finds planted
+words best in all designs (table ``planted_words`` of ``experiments/README.md``)."""
 
 SELECTED = "selected"
 """Column of the query selection of the attention; it is unsigned, unlike the methods."""

@@ -45,7 +45,7 @@ def words_by_label(
         Folder of an explained run.
     rank_by : str, optional
         Measure, for example shapley, occlusion, occlusion_audio, selected or selected_face.
-        Default: shapley, which ranks planted words best, if it was computed; else occlusion.
+        Default: shapley if it was computed; else occlusion.
     valence : {"negative", "neutral", "positive"}, optional
         Show only words of this valence; ``q`` is adjusted for all tested words.
     stratify_by : str, optional
