@@ -30,42 +30,72 @@ $(STAMP): pyproject.toml constraints.txt
 			mv $$file $$file.disabled; done
 	touch $(STAMP)
 
-# the first corpus has additive effects of voice and face, the second one needs both together; its
-# 220 simulated faces move nothing but the mouth, to 64 patterns of six words, so that some pairs
-# move like copies
+# The first corpus has additive effects of voice and face, the second one needs both together. Two
+# targets run at a time; what a target prints appears when it ends.
 demo: $(STAMP)
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(foreach corpus,demo demo_fusion,\
+		audit-$(corpus) explain-$(corpus) compare-$(corpus))
+	$(BIN)/python experiments/demo_summary.py
+
+ANNOUNCE = +@echo "begins: $@"
+HALVES := train-demo_audio_only train-demo_face_only
+FUSION_HALVES := train-demo_fusion_audio_only train-demo_fusion_face_only
+.PHONY: index-demo index-demo_fusion audit-demo audit-demo_fusion extract-demo extract-demo_fusion \
+	train-demo train-demo_fusion $(HALVES) $(FUSION_HALVES) \
+	explain-demo explain-demo_fusion compare-demo compare-demo_fusion
+
+index-demo:
+	$(ANNOUNCE)
 	$(BIN)/depmm simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25
 	$(BIN)/depmm index ewre_simulated corpora/demo/recordings --out corpora/demo/manifest
-	$(BIN)/depmm audit corpora/demo/manifest --root corpora/demo/recordings
-	$(BIN)/depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo --config demo
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		experiments/train_fusion.py
-	$(BIN)/depmm evaluate runs/demo
-	$(BIN)/depmm explain runs/demo --html
-	$(BIN)/depmm ask runs/demo words-by-label
+
+index-demo_fusion:
+	$(ANNOUNCE)
 	$(BIN)/depmm simulate corpora/demo_fusion/recordings --pattern congruence \
 		--subjects 220 --steps 6 --seed 0 --effect 3
 	$(BIN)/depmm index ewre_simulated corpora/demo_fusion/recordings --out corpora/demo_fusion/manifest
+
+audit-demo: index-demo
+	$(ANNOUNCE)
+	$(BIN)/depmm audit corpora/demo/manifest --root corpora/demo/recordings
+
+# these faces move nothing but the mouth, to 64 patterns of six words: some pairs move like copies
+audit-demo_fusion: index-demo_fusion
+	$(ANNOUNCE)
 	$(BIN)/depmm audit corpora/demo_fusion/manifest --root corpora/demo_fusion/recordings \
 		--allow copied_recordings
-	$(BIN)/depmm extract corpora/demo_fusion/manifest corpora/demo_fusion/recordings \
-		--out stores/demo_fusion --config demo_fusion
-	$(MAKE) --jobs 2 --output-sync=target $(DEMO_TRAININGS)
+
+extract-demo extract-demo_fusion: extract-%: index-%
+	$(ANNOUNCE)
+	$(BIN)/depmm extract corpora/$*/manifest corpora/$*/recordings --out stores/$* --config $*
+
+train-demo: extract-demo
+	$(ANNOUNCE)
+	OMP_NUM_THREADS=1 $(BIN)/accelerate launch --num_processes 1 --num_machines 1 \
+		--mixed_precision no --dynamo_backend no experiments/train_fusion.py
+
+$(HALVES): extract-demo
+train-demo_fusion $(FUSION_HALVES): extract-demo_fusion
+$(HALVES) train-demo_fusion $(FUSION_HALVES): train-%:
+	$(ANNOUNCE)
+	OMP_NUM_THREADS=1 $(BIN)/depmm train $*
+
+explain-demo: train-demo
+	$(ANNOUNCE)
+	$(BIN)/depmm evaluate runs/demo
+	$(BIN)/depmm explain runs/demo --html
+	$(BIN)/depmm ask runs/demo words-by-label
+
+explain-demo_fusion: train-demo_fusion
+	$(ANNOUNCE)
 	$(BIN)/depmm evaluate runs/demo_fusion
 	$(BIN)/depmm explain runs/demo_fusion --method grad_cam --method region_occlusion --html
-	$(BIN)/depmm combine runs/demo_audio_only runs/demo_face_only --out runs/demo_sum
-	$(BIN)/depmm combine runs/demo_fusion_audio_only runs/demo_fusion_face_only --out runs/demo_fusion_sum
-	$(BIN)/depmm compare runs/demo runs/demo_audio_only runs/demo_face_only runs/demo_sum \
-		--out runs/demo_compared
-	$(BIN)/depmm compare runs/demo_fusion runs/demo_fusion_audio_only runs/demo_fusion_face_only \
-		runs/demo_fusion_sum --out runs/demo_fusion_compared
-	$(BIN)/python experiments/demo_summary.py
 
-DEMO_TRAININGS := train-demo_fusion train-demo_fusion_face_only train-demo_face_only \
-	train-demo_audio_only train-demo_fusion_audio_only
-.PHONY: $(DEMO_TRAININGS)
-$(DEMO_TRAININGS): train-%:
-	OMP_NUM_THREADS=1 $(BIN)/depmm train $*
+compare-demo compare-demo_fusion: compare-%: train-% train-%_audio_only train-%_face_only
+	$(ANNOUNCE)
+	$(BIN)/depmm combine runs/$*_audio_only runs/$*_face_only --out runs/$*_sum
+	$(BIN)/depmm compare runs/$* runs/$*_audio_only runs/$*_face_only runs/$*_sum \
+		--out runs/$*_compared
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report=term

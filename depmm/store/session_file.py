@@ -40,6 +40,7 @@ import numpy as np
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.media.video.opencv import require_opencv
 from depmm.media.voice.contours import CONTOURS
+from depmm.store.crop_memory import CropMemory
 from depmm.store.derived_streams import is_derived, read_derived, with_derived_streams
 from depmm.store.errors import StoreError, damaged_file
 from depmm.store.session_layout import check_ranges, check_summary, check_tensors
@@ -62,6 +63,8 @@ class SessionReader:
         Function that opens the file of the stream ``voice``, given the checksum of the session, the
         number of rows, and a function that computes them in blocks. By default, they are computed
         at each reading.
+    crops : CropMemory, optional
+        Keeps decoded crops; by default, they are decoded at each reading.
 
     Attributes
     ----------
@@ -86,8 +89,9 @@ class SessionReader:
         path: str | Path,
         file: BinaryIO | None = None,
         open_voice: OpenVoice | None = None,
+        crops: CropMemory | None = None,
     ) -> None:
-        self._open_voice = open_voice
+        self._open_voice, self._crops = open_voice, crops
         self._voice: TensorFile | None = None
         self._step_rows: dict[str, np.ndarray] = {}  # read for every step
         self._file = TensorFile(open_file(path) if file is None else file, path)
@@ -325,17 +329,23 @@ class SessionReader:
         Returns
         -------
         ndarray of uint8, shape (size, size, 3)
-            RGB.
+            RGB; it must not be changed.
         """
         from depmm.media.video.face_alignment import decode_jpeg
 
+        key = (str(self._file.path), self._file.checksum, int(frame), size)
+        if self._crops is not None and (kept := self._crops.get(key)) is not None:
+            return kept
         require_opencv()
         start, end = self._jpeg_offset[frame : frame + 2]
         data = self._file.read_rows("face.jpeg", start, end).tobytes()
         try:
-            return decode_jpeg(data, size)
+            crop = decode_jpeg(data, size)
         except ValueError as error:
             raise damaged_file(self._file.path, f"frame {frame}: {error}") from None
+        if self._crops is not None:
+            self._crops.add(key, crop)
+        return crop
 
     def read_landmarks(self, frame: int) -> np.ndarray:
         """Read the landmarks of a frame that shows a face.

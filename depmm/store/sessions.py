@@ -29,6 +29,7 @@ from depmm.files.writing import (
     write_bytes,
 )
 from depmm.media.voice.contours import CONTOURS
+from depmm.store.crop_memory import CropMemory
 from depmm.store.derived_streams import with_derived_streams
 from depmm.store.errors import StoreError, damaged_file, unreadable_file, writing
 from depmm.store.session_file import SessionReader
@@ -101,6 +102,7 @@ class SessionStore:
             ) from None
         self.settings = settings
         self.settings_hash = settings_hash(settings)
+        self._crops: CropMemory | None = None
 
     def path(self, corpus: str, subject: str, session: str) -> str:
         """Return the path of a session in the file system.
@@ -153,7 +155,16 @@ class SessionStore:
         path = self._existing_path(corpus, subject, session)
         with self._naming(subject, session):
             open_voice = functools.partial(self._open_voice, (corpus, subject, session))
-            return SessionReader(path, self._open(path), open_voice)
+            return SessionReader(path, self._open(path), open_voice, self._crops)
+
+    def keep_crops(self) -> None:
+        """Keep decoded face crops of sessions that this process reads from now on.
+
+        For a training, which reads the same crops in every epoch: up to ``CROP_MEMORY`` bytes, in
+        each process that loads data.
+        """
+        if self._crops is None:
+            self._crops = CropMemory()
 
     def read_tensors(self, corpus: str, subject: str, session: str) -> TensorFile:
         """Open a file of the store that does not have the tensors of a session.

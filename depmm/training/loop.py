@@ -150,6 +150,7 @@ def _train_network(
     data = ensure_embeddings(model.encoders, data, accelerator.device, shard)
     ensure_streams(data, shard, config.data.workers)
     accelerator.wait_for_everyone()
+    data.dataset.store.keep_crops()
     loader = SessionLoader(data.dataset, accelerator.device)
     training_loader = open_training_loader(settings, data, loader)
 
