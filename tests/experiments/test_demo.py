@@ -2,20 +2,18 @@
 
 import json
 import math
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from demo_commands import demo_commands
 from scipy.stats import norm
 
 from depmm.config import load_config
 from experiments import demo_seeds, demo_summary
 from experiments.demo_summary import CORPORA, DIFFERENCE, SYSTEMS, prediction_interval
 
-ROOT = Path(__file__).parents[2]
-MAKEFILE = (ROOT / "Makefile").read_text().replace("\\\n", " ")  # a command per line
 AUROC = {"demo": [0.99, 0.97, 0.9, 0.98], "demo_fusion": [0.95, 0.5, 0.52, 0.51]}
 
 
@@ -150,15 +148,15 @@ def test_without_a_results_file_nothing_is_expected(runs: Path, tmp_path: Path) 
 
 
 def test_the_study_runs_the_commands_of_the_makefile() -> None:
-    recipe = {" ".join(line.split()) for line in MAKEFILE.splitlines() if "$(BIN)/" in line}
+    recipe = demo_commands()
     for corpus in CORPORA:
         assert load_config(corpus).data.manifest == Path(f"corpora/{corpus}/manifest")
         for command in demo_seeds.commands(corpus, 0, 1):
             words = set(" ".join(command).replace("--workers 1", "").split()) - {"seed=0"}
             if command[0] != "train":
-                assert any(words <= set(line.split()) for line in recipe), command
+                assert any(words <= set(line) for line in recipe), command
             elif command[1] != "demo":  # which experiments/train_fusion.py trains
-                assert f"train-{command[1]}" in MAKEFILE
+                assert ["train", command[1]] in recipe
 
 
 @pytest.mark.slow
@@ -167,15 +165,13 @@ def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
 ) -> None:
     """With fewer subjects than in the demo; the faces of some of them move alike."""
     monkeypatch.chdir(tmp_path)
-    (audit,) = re.findall(
-        r"^\t\$\(BIN\)/depmm (audit corpora/demo_fusion/.*)$", MAKEFILE, re.MULTILINE
-    )
+    (audit,) = [words for words in demo_commands() if words[0] == "audit" and "--allow" in words]
     recordings, manifest = "corpora/demo_fusion/recordings", "corpora/demo_fusion/manifest"
     settings = [*demo_seeds.SIMULATIONS["demo_fusion"], "--subjects", "120", "--workers", "1"]
     for command in (
         ["simulate", recordings, *settings],
         ["index", "ewre_simulated", recordings, "--out", manifest],
-        audit.split(),
+        audit,
     ):
         assert depmm(*command).code == 0
     found = json.loads(Path(manifest, "audit.json").read_text())["findings"]

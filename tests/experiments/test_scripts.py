@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from demo_commands import demo_commands
 from trained_runs import AUDIO
 
 ROOT = Path(__file__).parents[2]
@@ -73,10 +74,7 @@ def test_training_the_demo_without_its_corpus_prints_the_commands_of_the_makefil
     with pytest.raises(SystemExit) as info:
         run_script("train_fusion.py")
     commands = re.findall(r"^ +depmm (.*)$", str(info.value.code), flags=re.MULTILINE)
-    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
-    recipe: dict[str, list[str]] = {}  # of the first corpus
-    for command in re.findall(r"^\t\$\(BIN\)/depmm (.*)$", makefile, flags=re.MULTILINE):
-        recipe.setdefault(command.split()[0], command.split())
+    recipe = {words[0]: words for words in demo_commands() if "corpora/demo/recordings" in words}
     assert [command.split()[0] for command in commands] == ["simulate", "index", "extract"]
     for command in map(str.split, commands):
         # the message gives the name of the config instead of its file
