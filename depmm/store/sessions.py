@@ -35,10 +35,9 @@ from depmm.store.errors import StoreError, damaged_file, unreadable_file, writin
 from depmm.store.session_file import SessionReader
 from depmm.store.session_writer import SessionWriter
 from depmm.store.tensor_file import TensorFile, open_file
-from depmm.store.voice_stream import voice_folder
+from depmm.store.voice_stream import is_current_voice, voice_folder
 
 FORMAT_VERSION = 5
-_VERIFIED: set[str] = set()  # checksums of streams that this process has read completely
 logger = logging.getLogger(__name__)
 
 
@@ -329,7 +328,7 @@ class SessionStore:
         if files.has(*key):
             try:
                 file = files.read_tensors(*key)
-                if _is_current(file, checksum, n_rows):
+                if is_current_voice(file, checksum, n_rows):
                     return file
             except (StoreError, ValueError, KeyError, AttributeError):
                 logger.warning("%s: damaged; its contours are computed again.", files.path(*key))
@@ -378,23 +377,6 @@ class SessionStore:
         except StoreError as error:
             error.subject, error.session = subject, session
             raise
-
-
-def _is_current(file: TensorFile, session: str, n_rows: int) -> bool:
-    """Check stored contours; the file is closed unless they can be used."""
-    current = False
-    try:
-        if file.checksum not in _VERIFIED:  # a damaged file is computed again
-            file.verify()
-        if json.loads(file.metadata["depmm"]).get("session") == session:
-            if file.shapes["values"] != ("float32", (n_rows, len(CONTOURS))):
-                raise ValueError(file.shapes["values"])
-            _VERIFIED.add(file.checksum)
-            current = True
-        return current
-    finally:
-        if not current:
-            file.close()
 
 
 @functools.cache

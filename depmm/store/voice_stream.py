@@ -7,6 +7,7 @@ It contains ``values``, (T, 35) float32, and the checksum of the session: if the
 extracted again, its contours are computed again. You can delete the folder ``streams`` at any time.
 """
 
+import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -21,10 +22,12 @@ from depmm.media.voice.contours import (
     count_frames,
     voice_contours,
 )
+from depmm.store.tensor_file import TensorFile
 
 VOICE = "voice"
 VOICE_VERSION = 1  # increase it when a code change alters a value
 _BLOCK = 60 * SAMPLE_RATE  # samples
+_VERIFIED: set[str] = set()  # checksums of streams that this process has read completely
 
 
 def voice_folder(url: str) -> str:
@@ -122,3 +125,44 @@ def compute_voice(read: ReadSamples, step_samples: np.ndarray) -> Iterator[np.nd
             return read(start + first, start + last)
 
         yield from voice_contours(read_step, end - start, loud_db)
+
+
+def is_current_voice(file: TensorFile, session: str, n_rows: int) -> bool:
+    """Check stored contours; the file is closed unless they can be used.
+
+    Every byte of a file is read once per process.
+
+    Parameters
+    ----------
+    file : TensorFile
+        The open file.
+    session : str
+        Checksum of the session.
+    n_rows : int
+        Number of rows of its contours.
+
+    Returns
+    -------
+    bool
+        False for contours of another state of the session.
+
+    Raises
+    ------
+    ValueError
+        If the file has other tensors than contours of the session.
+    StoreError
+        If the file is damaged.
+    """
+    current = False
+    try:
+        if file.checksum not in _VERIFIED:  # a damaged file is computed again
+            file.verify()
+        if json.loads(file.metadata["depmm"]).get("session") == session:
+            if file.shapes["values"] != ("float32", (n_rows, len(CONTOURS))):
+                raise ValueError(file.shapes["values"])
+            _VERIFIED.add(file.checksum)
+            current = True
+        return current
+    finally:
+        if not current:
+            file.close()

@@ -5,7 +5,7 @@
 The rows of a table (``table_definitions.py``) are configs that are cross-validated on the same
 folds (``depmm cross-validate``) and compared on the same subjects (``depmm compare``). The script
 can be interrupted: finished folds are kept. ``--record`` writes the results file ``TABLE``, and
-``TABLE_pairs`` with the planned differences.
+``TABLE_pairs`` with the tested differences.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def publish_table(
     differences: pd.DataFrame,
     write: bool,
 ) -> None:
-    """Print a table and its planned differences, and write their results files if asked for.
+    """Print a table and its tested differences, and write their results files if asked for.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def covariates(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def paired_rows(table: Table, differences: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the planned differences, with p adjusted for them.
+    """Return the tested differences, with p adjusted for them.
 
     Parameters
     ----------
