@@ -7,20 +7,21 @@ better on them than on new subjects, and calibrated probabilities are slightly o
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.model_selection import GroupKFold
 
 from depmm.errors import DepmmError
 from depmm.evaluation.stats.reliability import clipped_logit
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.schemas.manifest import SUBJECT_KEY
+
+if TYPE_CHECKING:
+    from sklearn.isotonic import IsotonicRegression
 
 SLOPES = (0.1, 10.0)  # outside, validation rows do not determine a slope
 ISOTONIC_SUBJECTS = 50  # smallest number of validation subjects for isotonic regression
@@ -264,12 +265,16 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: ArrayLike) -> I
     )
 
 
-def _isotonic_curve(y: Array, prob: Array) -> IsotonicRegression:
+def _isotonic_curve(y: Array, prob: Array) -> "IsotonicRegression":
+    from sklearn.isotonic import IsotonicRegression
+
     return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(prob, y)
 
 
 def _cross_validated_brier(y: Array, prob: Array, subjects: Array) -> tuple[float, float]:
     """Compute the Brier scores of isotonic and of logistic calibration for left-out subjects."""
+    from sklearn.model_selection import GroupKFold
+
     errors = np.full((2, len(y)), np.nan)
     for kept, left_out in GroupKFold(ISOTONIC_FOLDS, shuffle=True, random_state=0).split(
         prob, y, subjects

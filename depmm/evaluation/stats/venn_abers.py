@@ -5,7 +5,6 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.isotonic import IsotonicRegression
 
 from depmm.schemas.manifest import SUBJECT_KEY
 
@@ -88,6 +87,8 @@ class ValidationSessions:
         float
             Value of the isotonic regression at the new session.
         """
+        from sklearn.isotonic import IsotonicRegression
+
         curve = IsotonicRegression(y_min=0.0, y_max=1.0)
         curve.fit(
             np.append(self.y_prob, y_prob),
