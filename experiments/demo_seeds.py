@@ -28,7 +28,7 @@ SIMULATIONS = {
     "demo": ["--subjects", "96", "--steps", "12", "--effect", "1.25"],
     "demo_fusion": [
         *("--pattern", "congruence"),
-        *("--subjects", "220", "--steps", "6", "--effect", "3"),
+        *("--subjects", "160", "--steps", "6", "--effect", "3"),
     ],
 }
 EXPLAIN = ["--method", "grad_cam", "--method", "region_occlusion"]

@@ -163,10 +163,10 @@ def test_the_study_runs_the_commands_of_the_makefile() -> None:
 def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
     depmm, tmp_path: Path, monkeypatch
 ) -> None:
-    """With fewer subjects than in the demo; the faces of some of them move alike."""
+    """With fewer subjects than in the demo."""
     monkeypatch.chdir(tmp_path)
-    (audit,) = [words for words in demo_commands() if words[0] == "audit" and "--allow" in words]
     recordings, manifest = "corpora/demo_fusion/recordings", "corpora/demo_fusion/manifest"
+    (audit,) = [words for words in demo_commands() if words[:2] == ["audit", manifest]]
     settings = [*demo_seeds.SIMULATIONS["demo_fusion"], "--subjects", "120", "--workers", "1"]
     for command in (
         ["simulate", recordings, *settings],
@@ -175,6 +175,4 @@ def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
     ):
         assert depmm(*command).code == 0
     found = json.loads(Path(manifest, "audit.json").read_text())["findings"]
-    assert [each["name"] for each in found if each["severity"] == "allowed"] == [
-        "copied_recordings"
-    ]
+    assert {each["severity"] for each in found} <= {"info", "warning"}
