@@ -84,9 +84,10 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     arguments = parser.parse_args()
     train_all(arguments.out, list_trainings(), arguments.jobs)
+    results = read_results(arguments.out)
     publish(
         "ablation_choice",
-        compare(read_results(arguments.out)),
+        compare(results[results["seed"] >= FIRST_SEED]),
         arguments.record,
         command="python experiments/ablation_choice.py OUT --record",
         seeds=list(range(FIRST_SEED, FIRST_SEED + N_SEEDS)),

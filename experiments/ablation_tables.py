@@ -13,7 +13,7 @@ from depmm.files.writing import write_text
 from depmm.multiple_testing import holm
 from depmm.simulation.design_corpus import sample_design
 from experiments.results import interval, record
-from experiments.results_source import describe_source
+from experiments.results_source import describe_source, merge_sources
 from experiments.results_tables import markdown_rows
 
 MODALITIES = ("audio", "face")
@@ -86,12 +86,19 @@ class Table:
             self.name,
             self.rows,
             command=f"python experiments/ablations.py train OUT --designs {self.design} "
-            f"--subjects {self.subjects}\npython experiments/ablations.py table OUT --record",
+            f"--subjects {self.subjects}{_seeds_option(self)}\n"
+            "python experiments/ablations.py table OUT --record",
             seeds=self.seeds,
             interval=INTERVAL,
             notes=" ".join([*NOTES, *_warnings(self)]),
             origin=self.origin,
         )
+
+
+def _seeds_option(table: Table) -> str:
+    """Return the option that trains the corpora of a table, which may be fewer than planned."""
+    n_seeds = max(table.seeds) + 1
+    return "" if n_seeds == N_SEEDS else f" --seeds {n_seeds}"
 
 
 def record_summary(tables: list[Table], subjects: int) -> Path | None:
@@ -119,6 +126,12 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
     if not rows:
         return None
     corpora = ", ".join(f"{t.design} {len(t.seeds)}" for t in used)
+    options = {_seeds_option(table) for table in used}
+    trained = [
+        f"train OUT --designs {','.join(t.design for t in used if _seeds_option(t) == option)} "
+        f"--subjects {subjects}{option}"
+        for option in sorted(options)
+    ]
     outcomes = ". ".join(f"`{t.design}`: {_describe_outcomes(t)}" for t in used)
     warnings = [line for table in used for line in _warnings(table) if "Unfinished" not in line]
     if any(len(table.seeds) < N_SEEDS for table in used):
@@ -127,8 +140,7 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
         f"ablations_{subjects}",
         rows.values(),
         command="\n".join(
-            f"python experiments/ablations.py {part}"
-            for part in (f"train OUT --subjects {subjects}", "table OUT --record")
+            f"python experiments/ablations.py {part}" for part in (*trained, "table OUT --record")
         ),
         seeds=sorted({seed for table in used for seed in table.seeds}),
         interval="95 % t interval of the paired difference over corpora, not adjusted",
@@ -229,7 +241,7 @@ def read_origin(out: Path) -> dict[str, Any]:
 
 
 def write_origin(out: Path) -> None:
-    """Write the source of the trainings; a continued study adds its commit.
+    """Write the source of the trainings; a continued study adds its commit and machine.
 
     Parameters
     ----------
@@ -238,9 +250,7 @@ def write_origin(out: Path) -> None:
     """
     now = describe_source()
     if (out / SOURCE).is_file():
-        earlier = read_origin(out)
-        now["commits"] = list(dict.fromkeys([*earlier["commits"], *now["commits"]]))
-        now["uncommitted_changes"] |= earlier["uncommitted_changes"]
+        now = merge_sources([read_origin(out), now])
     write_text(out / SOURCE, json.dumps(now) + "\n")
 
 

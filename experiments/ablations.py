@@ -54,6 +54,7 @@ from experiments.ablation_tables import (
     to_markdown,
     write_origin,
 )
+from experiments.results import refuse_settings
 
 FULL: dict[str, object] = {
     "kind": "dep_former",
@@ -190,13 +191,38 @@ def batch_size(study: Study) -> int:
     return 16 if study.subjects < 1000 else 64
 
 
+def fusion_settings(study: Study) -> dict[str, object]:
+    """Return the fusion of a variant; ``num_steps: True`` stands for all steps."""
+    positions = {"num_steps": True} if study.design in POSITIONS else {}
+    variants = VARIANTS | dict.fromkeys((CHOICE, *CHOSEN_UNIMODAL), CHOSEN)
+    return FULL | positions | variants[study.variant]
+
+
+def training_settings(study: Study) -> dict[str, object]:
+    """Return the settings of a training."""
+    return {
+        "epochs": study.epochs,
+        "batch_size": batch_size(study),
+        "learning_rate": 2.0e-3,
+        "warmup_epochs": 2.0,
+        "patience": 10,
+        **TRAINING.get(study.variant, {}),
+    }
+
+
+def describe(study: Study) -> dict[str, object]:
+    """Return what identifies a training in its result: its fields and settings."""
+    return asdict(study) | {
+        "fusion": fusion_settings(study),
+        "training": training_settings(study),
+    }
+
+
 def build_config(data: MemoryData, study: Study) -> Config:
     """Build the config of a training, that of ``design_congruence`` but for the variant."""
     only = (UNIMODAL | CHOSEN_UNIMODAL).get(study.variant)
     names = [name for name in MODALITIES if only in (None, name)]
-    positions = {"num_steps": True} if study.design in POSITIONS else {}
-    variants = VARIANTS | dict.fromkeys((CHOICE, *CHOSEN_UNIMODAL), CHOSEN)
-    fusion = FULL | positions | variants[study.variant]
+    fusion = fusion_settings(study)
     if fusion.get("num_steps"):
         fusion["num_steps"] = data.values["audio"].shape[1]
     encoder: dict[str, object] = {"kind": "feature_cnn", "channels": [16], "embed_dim": 16}
@@ -215,14 +241,7 @@ def build_config(data: MemoryData, study: Study) -> Config:
                 "max_rows": 1,
             },
             "model": {"encoders": encoders, "fusion": fusion},
-            "training": {
-                "epochs": study.epochs,
-                "batch_size": batch_size(study),
-                "learning_rate": 2.0e-3,
-                "warmup_epochs": 2.0,
-                "patience": 10,
-                **TRAINING.get(study.variant, {}),
-            },
+            "training": training_settings(study),
         }
     )
 
@@ -306,7 +325,7 @@ def run(study: Study, out: Path) -> None:
         return {name: float(roc_auc_score(labels, x)) for name, x in logits.items()}
 
     logits, branches = predict(model, data, "test")
-    result = asdict(study) | {
+    result = describe(study) | {
         "auroc": score({"fused": logits})["fused"],
         "branches": score(branches),
         "bayes": score({name: x[tested] for name, x in data.bayes.items()}),
@@ -343,10 +362,31 @@ def list_trainings(designs: list[str], subjects: list[int], seeds: int, epochs: 
     ]
 
 
+def is_trained(study: Study, out: Path) -> bool:
+    """Check whether a training is finished.
+
+    Raises
+    ------
+    ValueError
+        If it was made with other settings.
+    """
+    path = study.path(out)
+    if not path.is_file():
+        return False
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in describe(study).items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"{path}: {name} is {found.get(name)!r} instead of {value!r}. Choose another "
+                "folder, or delete the file."
+            )
+    return True
+
+
 def train_all(out: Path, studies: list[Study], jobs: int) -> None:
     """Carry out the trainings that are missing, each in a process of its own."""
     out.mkdir(parents=True, exist_ok=True)
-    missing = [study for study in studies if not study.path(out).is_file()]
+    missing = [study for study in studies if not is_trained(study, out)]
     if missing:
         write_origin(out)
     print(f"{len(studies) - len(missing)} of {len(studies)} trainings are done", flush=True)
@@ -378,7 +418,11 @@ def main() -> None:
         subjects = [int(n) for n in arguments.subjects.split(",")]
         studies = list_trainings(designs, subjects, arguments.seeds, arguments.epochs)
         train_all(arguments.out, studies, arguments.jobs)
-    tables = make_tables(read_results(arguments.out), read_origin(arguments.out))
+    refuse_settings(parser, arguments, "epochs")
+    results = read_results(arguments.out)
+    # corpora of other seeds belong to ablation_choice.py
+    results = results[results["seed"] < N_SEEDS]
+    tables = make_tables(results, read_origin(arguments.out))
     for table in tables:
         print(to_markdown(table))
         if arguments.record:

@@ -5,25 +5,25 @@
 Each seed simulates, indexes and extracts both corpora, and trains and evaluates DEP-Former and its
 unimodal halves with the same seed. A finished seed is one file in ``OUT``; the same command
 continues an interrupted study, and recordings, stores and runs of a finished seed are deleted.
-``--record`` writes ``results/demo_seeds.json`` from the seeds that are finished.
+Seeds that were measured with other commands or configs are refused. ``--record`` writes
+``results/demo_seeds.json``.
 """
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import t
 
+from depmm.config import load_config
 from depmm.files.writing import write_text
+from experiments.benchmarks.commands import depmm
 from experiments.demo_summary import CORPORA, DIFFERENCE, SYSTEMS, prediction_interval, read_figures
 from experiments.results import interval, publish
+from experiments.results_source import describe_source, merge_sources
 
-ROOT = Path(__file__).parents[1]
 SIMULATIONS = {
     "demo": ["--subjects", "96", "--steps", "12", "--effect", "1.25"],
     "demo_fusion": [
@@ -45,6 +45,11 @@ def commands(corpus: str, seed: int, workers: int) -> list[list[str]]:
         Seed of the corpus and of the trainings.
     workers : int
         Processes of simulation and extraction.
+
+    Returns
+    -------
+    list of list of str
+        Arguments of depmm.
     """
     recordings, manifest = f"corpora/{corpus}/recordings", f"corpora/{corpus}/manifest"
     processes = ["--workers", str(workers)]
@@ -66,6 +71,33 @@ def commands(corpus: str, seed: int, workers: int) -> list[list[str]]:
     ]
 
 
+def describe_study() -> dict[str, object]:
+    """Describe what all seeds have in common: simulations, and the configs with their defaults."""
+    names = [f"{corpus}{suffix}" for corpus in CORPORA for suffix in SYSTEMS if suffix != "_sum"]
+    configs = {name: load_config(name).model_dump(mode="json") for name in names}
+    return {"simulations": SIMULATIONS, "configs": configs}
+
+
+def check_study(path: Path) -> None:
+    """Refuse results, or an unfinished seed, of another study.
+
+    Parameters
+    ----------
+    path : Path
+        File with the key ``study``.
+
+    Raises
+    ------
+    ValueError
+        If simulations or configs are not those of today.
+    """
+    study = describe_study()
+    if json.loads(path.read_text(encoding="utf-8")).get("study") != study:
+        raise ValueError(
+            f"{path}: the commands or configs have changed. Choose another folder, or delete it."
+        )
+
+
 def run_seed(out: Path, seed: int, workers: int) -> None:
     """Run both corpora with one seed and write their figures; repeats no finished command.
 
@@ -75,27 +107,39 @@ def run_seed(out: Path, seed: int, workers: int) -> None:
         Folder of the study.
     seed, workers : int
         As in ``commands``.
+
+    Raises
+    ------
+    CalledProcessError
+        If a command fails; ``OUT/seed_SEED/log.txt`` has its output.
+    ValueError
+        If the seed was begun with other commands or configs.
     """
     folder = out / f"seed_{seed}"
+    begun = folder / "begun.json"
+    if begun.is_file():
+        check_study(begun)
+        sources = json.loads(begun.read_text(encoding="utf-8"))["sources"]
+    else:
+        sources = []
+    source = merge_sources([*sources, describe_source()])
     folder.mkdir(parents=True, exist_ok=True)
+    study = describe_study()
+    write_text(begun, json.dumps({"study": study, "sources": [source]}) + "\n")
     done = folder / "done.txt"
-    finished = done.read_text().splitlines() if done.is_file() else []
-    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    finished = done.read_text(encoding="utf-8").splitlines() if done.is_file() else []
     for corpus in CORPORA:
         for command in commands(corpus, seed, workers):
             line = " ".join(command)
             if line in finished:
                 continue
             print(f"seed {seed}: depmm {line}", flush=True)
-            subprocess.run(
-                [sys.executable, "-m", "depmm", *command],
-                cwd=folder, check=True, env={**os.environ, "PYTHONPATH": path},
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            with done.open("a") as file:
+            depmm(*command, cwd=folder)
+            with done.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
     figures = {f"{f.corpus}/{f.system}": f.value for f in read_figures(folder / "runs")}
-    write_text(out / f"seed_{seed}.json", json.dumps(figures, indent=1) + "\n")
+    result = {"study": study, "source": source, "figures": figures}
+    write_text(out / f"seed_{seed}.json", json.dumps(result, indent=1) + "\n")
     shutil.rmtree(folder)
 
 
@@ -105,7 +149,7 @@ def make_rows(results: list[dict[str, float]]) -> list[dict[str, object]]:
     Parameters
     ----------
     results : list of dict of str to float
-        Figures of each seed, as written by ``run_seed``.
+        Figures of each seed.
     """
     rows: list[dict[str, object]] = []
     for name in results[0]:
@@ -142,16 +186,20 @@ def main() -> None:
     for seed in seeds:
         if not (options.out / f"seed_{seed}.json").is_file():
             run_seed(options.out.absolute(), seed, options.workers)
-    results = [json.loads((options.out / f"seed_{seed}.json").read_text()) for seed in seeds]
+    files = [options.out / f"seed_{seed}.json" for seed in seeds]
+    for file in files:
+        check_study(file)
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     publish(
         "demo_seeds",
-        make_rows(results),
+        make_rows([result["figures"] for result in results]),
         options.record,
         command=f"python experiments/demo_seeds.py OUT --seeds {options.seeds} --record",
         seeds=seeds,
         interval="95 % confidence interval of the mean over seeds of corpus and training "
         "(Student's t); expected: 99.9 % prediction interval of one further seed, on the scale "
         "of arcsin(sqrt(value)) unless it is a difference; level approximate near 1",
+        origin=merge_sources([result["source"] for result in results]),
     )
 
 

@@ -10,6 +10,7 @@ unknown to other clones.
 
 import json
 import re
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,23 @@ def aim(
         raise ValueError("aim: give at_most or at_least.")
     limits = {"at_most": at_most, "at_least": at_least}
     return {"of": column} | {name: value for name, value in limits.items() if value is not None}
+
+
+def refuse_settings(parser: ArgumentParser, options: Namespace, *names: str) -> None:
+    """End with an error if rows are to be recorded that the recorded command does not measure.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Parser of the benchmark.
+    options : Namespace
+        What it parsed.
+    *names : str
+        Options that the recorded command does not name.
+    """
+    changed = [name for name in names if getattr(options, name) != parser.get_default(name)]
+    if options.record and changed:
+        parser.error(f"--record needs the defaults of: {', '.join(changed)}")
 
 
 def publish(name: str, rows: Sequence[Row], write: bool, **source: Any) -> None:

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +35,36 @@ def describe_source() -> dict[str, Any]:
             "numpy": version("numpy"),
         },
     }
+
+
+def merge_sources(sources: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merge the sources of parts that were measured one after another.
+
+    Parameters
+    ----------
+    sources : sequence of dict
+        From :func:`describe_source`, the earliest first.
+
+    Returns
+    -------
+    dict
+        All commits, machines and versions, and the latest date.
+    """
+    return {
+        "commits": list(dict.fromkeys(c for source in sources for c in source["commits"])),
+        "uncommitted_changes": any(source["uncommitted_changes"] for source in sources),
+        "date": max(source["date"] for source in sources),
+        "machine": _join("; ", (source["machine"] for source in sources)),
+        "versions": {
+            name: _join(" or ", (source["versions"][name] for source in sources))
+            for name in sources[-1]["versions"]
+        },
+    }
+
+
+def _join(separator: str, texts: Iterable[str]) -> str:
+    """Join texts, which may be joined ones, without repeating a part."""
+    return separator.join(dict.fromkeys(part for text in texts for part in text.split(separator)))
 
 
 def git(*arguments: str) -> str:
@@ -68,18 +98,21 @@ def describe_machine() -> str:
 def describe_origin(runs: Sequence[Path]) -> dict[str, Any]:
     """Describe commits, date, machine and versions of trainings.
 
+    Folds are read as well: a cross-validation may have been continued at another commit.
+
     Parameters
     ----------
     runs : sequence of Path
-        Folders of the runs, each with ``environment.json``.
+        Folders of the runs, each with ``environment.json``, or of cross-validations.
 
     Returns
     -------
     dict
         See ``origin`` of :func:`experiments.results.record`.
     """
-    files = [run / "environment.json" for run in runs]
+    files = [file for run in runs for file in sorted(run.rglob("environment.json"))]
     environments = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    environments.sort(key=lambda environment: str(environment["started"]))
     here = f"{platform.machine()}, {os.cpu_count()} logical processors"
     processors = {environment["processor"] for environment in environments}
     machine = describe_machine() if processors == {here} else "; ".join(sorted(processors))
@@ -90,7 +123,7 @@ def describe_origin(runs: Sequence[Path]) -> dict[str, Any]:
     return {
         "commits": list(dict.fromkeys(environment["commit"] for environment in environments)),
         "uncommitted_changes": None,  # a run does not record them
-        "date": max(environment["started"] for environment in environments)[:10],
+        "date": environments[-1]["started"][:10],
         "machine": machine,
         "versions": versions,
     }

@@ -184,7 +184,7 @@ def describe(name: str, content: Mapping[str, Any]) -> str:
     parts = [
         f"Table `{name}`: commit {commits}{changes}, {content['date']}",
         f"{content['machine']}; {versions}",
-        seeds or "No random draws",
+        seeds or "No seeds",
         f"Intervals: {content['interval']}" if content["interval"] else "No intervals",
     ]
     notes = f"{content['notes'].strip()}\n\n" if content["notes"] else ""

@@ -15,13 +15,15 @@ import pandas as pd
 from experiments.benchmarks.commands import depmm
 from experiments.benchmarks.tables import prepare
 from experiments.results import interval, publish
+from experiments.results_source import describe_origin
 
 CONFIGS = ("classical_svm", "classical_voice")
 CORPORA = ("emodb", "ravdess")
 TARGET = "target.positive=[sadness, sad]"
 NOTES = (
     "Sad against neutral speech. Rows with one corpus are its cross-validation in five folds. The "
-    "last column is a logistic regression on covariates alone (duration, or gender and age)."
+    "last columns are a logistic regression on covariates alone: duration and number of steps, or "
+    "gender and age, whichever predicts the tested sessions better."
 )
 
 
@@ -61,8 +63,10 @@ def main() -> None:
         rows,
         options.record,
         command=f"python {script} OUT --emodb EMODB --ravdess RAVDESS --record",
+        seeds="Folds: seed 0",
         interval=f"95 % over subjects: AUROC by {' or '.join(sorted(methods))}",
         notes=NOTES,
+        origin=describe_origin([base / "runs/cross_corpus" / config for config in CONFIGS]),
     )
 
 

@@ -3,10 +3,11 @@
     python experiments/benchmarks/demo_explanations.py TRUTH RUN... [--record]
 
 TRUTH is ``corpora/demo/recordings/truth.json``; the runs are trainings of ``demo`` with different
-seeds. Each run is explained with all methods of steps. The table ``faithfulness`` has the areas
-under deletion and insertion curves (``faithfulness.parquet``), for each subject the mean over the
-runs, and the AUC with which the order of the words of ``depmm ask RUN words-by-label`` identifies
-the planted ones. The table ``demo_words`` has q of every word, which depends on the training.
+seeds (``depmm train demo seed=1 name=demo-1``). Each run is explained with all methods of steps.
+The table ``faithfulness`` has the areas under deletion and insertion curves
+(``faithfulness.parquet``), for each subject the mean over the runs, and the AUC with which the
+order of the words of ``depmm ask RUN words-by-label`` identifies the planted ones. The table
+``demo_words`` has q of every word, which depends on the training.
 """
 
 import argparse
@@ -18,18 +19,17 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from depmm.config import load_config
 from depmm.files.checksums import read_table
 from depmm.interpret.attribution.explain import explain
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
 from depmm.interpret.attribution.methods import ON_REQUEST, SHAPLEY
 from depmm.interpret.query.word_effects import compare_words
 from experiments.results import interval, publish
+from experiments.results_source import describe_origin
 
 Q_LEVEL = 0.05
-COMMAND = (
-    "python experiments/benchmarks/demo_explanations.py corpora/demo/recordings/truth.json "
-    "runs/demo-0 runs/demo-1 runs/demo-2 --record"
-)
+SCRIPT = "python experiments/benchmarks/demo_explanations.py"
 
 
 def compare_run(run: Path) -> dict[str, pd.DataFrame]:
@@ -111,10 +111,19 @@ def main() -> None:
         "faithfulness": make_faithfulness_rows(pd.concat(areas), words, planted),
         "demo_words": make_word_rows(words, planted),
     }
+    seeds = {load_config(run / "config.yaml").seed: run for run in arguments.runs}
+    lines = [f"depmm train demo seed={seed} name={run.name}" for seed, run in seeds.items()]
+    folders = " ".join(f"runs/{run.name}" for run in arguments.runs)
+    source: dict[str, Any] = {
+        "command": "\n".join(
+            [*lines, f"{SCRIPT} corpora/demo/recordings/truth.json {folders} --record"]
+        ),
+        "seeds": sorted(seeds),
+        "origin": describe_origin(arguments.runs),
+    }
     for name, rows in tables.items():
         method = "95 %, BCa bootstrap over subjects" if name == "faithfulness" else None
-        seeds = f"{len(areas)} trainings"
-        publish(name, rows, arguments.record, command=COMMAND, seeds=seeds, interval=method)
+        publish(name, rows, arguments.record, interval=method, **source)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from depmm.media.video.faces import MAX_FACES, FaceTracker, suppress_mediapipe_l
 from depmm.media.video.video import decode_frames, read_frames
 from experiments.benchmarks.commands import Cost, measure_depmm
 from experiments.benchmarks.turns import ratio
-from experiments.results import aim, publish
+from experiments.results import aim, publish, refuse_settings
 
 WIDTH, HEIGHT = 853, 480
 N_FRAMES, TURN = 240, 20
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="of workers")
     parser.add_argument("--record", action="store_true", help="write the results file")
     arguments = parser.parse_args()
+    refuse_settings(parser, arguments, "minutes", "rounds")
     files = [path for folder in arguments.folders for path in sorted(folder.rglob("*"))]
     videos = [path for path in files if path.suffix in (".mp4", ".mpg")]
     if not videos:

@@ -50,7 +50,7 @@ from experiments.benchmarks.gpu_work import (
     load_system,
     write_crops,
 )
-from experiments.results import publish
+from experiments.results import publish, refuse_settings
 
 SYSTEMS = (
     "dep_former", "dep_former_release", "attention_resnet_18", "attention_resnet_101",
@@ -313,6 +313,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=400, help="no row starts after this time")
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args(arguments)
+    refuse_settings(parser, options, "device", "quick", "seconds")
     setup = Setup(torch.device(options.device), options.quick)
     rows = measure_all(setup, options.seconds)
     card = torch.cuda.get_device_name(setup.device) if setup.device.type == "cuda" else "CPU"

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.benchmarks.commands import Cost, measure_depmm
-from experiments.results import aim, publish
+from experiments.results import aim, publish, refuse_settings
 
 SESSIONS = (200, 2000, 20_000)
 N_STEPS = 8
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--stages", help="names, separated by commas; default: all")
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
+    refuse_settings(parser, options, "sessions", "stages")
     chosen = options.stages.split(",") if options.stages else [name for name, _ in STAGES]
     stages = tuple(stage for stage in STAGES if stage[0] in chosen)
     rows = measure(tuple(map(int, options.sessions.split(","))), stages)

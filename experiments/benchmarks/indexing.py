@@ -3,24 +3,17 @@
     python experiments/benchmarks/indexing.py [FILES] [--record]
 
 The corpus has 10 steps per session, two sessions per subject and a table of labels. The audited
-corpus has two steps per session. Aim: 60 s each, and 1 GB. The creation of the files is not timed.
+corpus has two steps per session. Each row is a command, its start included. Aim: 60 s each, and
+1 GB. The creation of the files is not timed.
 """
 
 import argparse
-import resource
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-from depmm.audit.audit import audit_manifest
-from depmm.audit.findings import AuditInput
-from depmm.corpora.index import index_corpus
-from depmm.corpora.spec import parse_spec
-from experiments.results import aim, publish
-
-T = TypeVar("T")
+from depmm.corpora.manifest import read_manifest
+from experiments.benchmarks.commands import Cost, measure_depmm
+from experiments.results import aim, publish, refuse_settings
 
 VISITS, STEPS_INDEXED, STEPS_AUDITED = 2, 10, 2
 SPEC = """
@@ -56,43 +49,36 @@ def make_corpus(root: Path, n_subjects: int, n_steps: int) -> None:
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
-def measure_stage(name: str, size: str, stage: Callable[[], T]) -> tuple[dict[str, object], T]:
-    """Measure seconds and the largest memory of the process so far."""
-    wall, processor = time.perf_counter(), time.process_time()
-    result = stage()
-    row: dict[str, object] = {
-        "stage": name,
-        "size": size,
-        "s": time.perf_counter() - wall,
-        "s, processor": time.process_time() - processor,
-        "aim": aim("s", at_most=60),
-        "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "aim of the memory": aim("peak memory, MiB", at_most=1000),
-    }
-    return row, result
-
-
 def measure(files: int) -> list[dict[str, object]]:
-    """Measure the index of files, and the audit of half as many sessions."""
-    rows = []
+    """Measure the index of files, and the audit of its sessions, as commands of their own."""
+    rows: list[dict[str, object]] = []
     for n_steps in (STEPS_INDEXED, STEPS_AUDITED):
         with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder) / "corpus"
+            root, manifest = Path(folder) / "corpus", Path(folder) / "manifest"
+            spec = Path(folder) / "many.yaml"
+            spec.write_text(SPEC, encoding="utf-8")
             make_corpus(root, files // VISITS // n_steps, n_steps)
-            row, (manifest, report) = measure_stage(
-                "index",
-                f"{files:,} files",
-                lambda root=root: index_corpus(parse_spec(SPEC, "many"), root),
-            )
-            assert report.complete
-            assert len(manifest.steps) == files
-            rows.append(row | {"size": f"{row['size']}, {len(manifest.sessions):,} sessions"})
-            size = f"{len(manifest.sessions):,} sessions"
-            row, _ = measure_stage(
-                "audit", size, lambda manifest=manifest: audit_manifest(AuditInput(manifest))
-            )
-            rows.append(row)
+            index = measure_depmm("index", spec, root, "--out", manifest)
+            found = read_manifest(manifest)
+            assert len(found.steps) == files
+            audit = measure_depmm("audit", manifest)
+            sessions = f"{len(found.sessions):,} sessions"
+            rows.append(make_row("index", f"{files:,} files, {sessions}", index))
+            rows.append(make_row("audit", sessions, audit))
     return rows
+
+
+def make_row(stage: str, size: str, cost: Cost) -> dict[str, object]:
+    """Make the row of a stage."""
+    return {
+        "stage": stage,
+        "size": size,
+        "s": cost.seconds,
+        "s, processor": cost.processor_s,
+        "aim": aim("s", at_most=60),
+        "peak memory, MiB": cost.memory_mib,
+        "aim of the memory": aim("peak memory, MiB", at_most=1000),
+    }
 
 
 def main() -> None:
@@ -101,6 +87,7 @@ def main() -> None:
     parser.add_argument("files", type=int, nargs="?", default=100_000)
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
+    refuse_settings(parser, options, "files")
     rows = measure(options.files)
     command = "python experiments/benchmarks/indexing.py --record"
     publish("indexing", rows, options.record, command=command)

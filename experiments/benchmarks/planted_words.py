@@ -45,7 +45,7 @@ from depmm.interpret.query.word_effects import compare_words
 from experiments.benchmarks.planted_corpora import DESIGNS, N_SUBJECTS, sample_corpus
 from experiments.benchmarks.planted_training import METHODS, SESSION_SUFFIX, cross_validate
 from experiments.results import aim, interval, publish
-from experiments.results_source import describe_source
+from experiments.results_source import describe_source, merge_sources
 
 Q_LEVEL = 0.05  # nominal false discovery rate, see docs/concepts/explanations.md
 FIRST_SEED = 100  # settings were chosen on the corpora 0, 1, 2, 10 and 12
@@ -251,16 +251,8 @@ def main() -> None:
         seeds="; ".join(f"{name}: {low} to {high}" for name, (low, high) in seeds.iterrows()),
         interval="95 %, over corpora: t for the AUC (no width if all corpora have the same AUC), "
         "Clopper-Pearson for rates",
-        origin=_merge_sources(table["source"].tolist()),
+        origin=merge_sources(table["source"].tolist()),
     )
-
-
-def _merge_sources(sources: list[dict[str, Any]]) -> dict[str, Any]:
-    """Describe the commits and dates of all corpora."""
-    latest = max(sources, key=lambda source: str(source["date"]))
-    commits = [commit for source in sources for commit in source["commits"]]
-    changed = any(source["uncommitted_changes"] for source in sources)
-    return latest | {"commits": list(dict.fromkeys(commits)), "uncommitted_changes": changed}
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_rows(found),
         options.record,
         command=f"python experiments/benchmarks/{NAME}.py OUT --ravdess RAVDESS --record",
+        seeds="Folds: seed 21",
         interval=INTERVAL,
         origin=describe_origin(trained),
     )

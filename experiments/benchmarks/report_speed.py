@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.evaluation.reports.report import write_report
-from experiments.results import aim, publish
+from experiments.results import aim, publish, refuse_settings
 
 N_FOLDS = 5
 
@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("samples", type=int, nargs="?", default=2000)
     parser.add_argument("--record", action="store_true", help="write the results file")
     options = parser.parse_args()
+    refuse_settings(parser, options, "predictions", "samples")
     rows = [measure(options.predictions, options.samples)]
     command = "OMP_NUM_THREADS=2 python experiments/benchmarks/report_speed.py --record"
     publish("report_speed", rows, options.record, command=command)

@@ -4,7 +4,7 @@
     python experiments/benchmarks/systems.py speech OUT --emodb DIR --ravdess DIR
 
 Every row is trained with three seeds through the command line (``depmm cross-validate``), and all
-rows of a corpus are compared by ``depmm compare``. The tables are ``OUT/CORPUS/tables.md``. The
+rows of a corpus are compared by ``depmm compare``, in ``OUT/tables/CORPUS/tables.md``. The
 script can be interrupted: finished runs are kept. ``--jobs 2`` trains two rows at a time.
 ``--record`` writes the results files ``systems_CORPUS``.
 """
@@ -20,7 +20,8 @@ import yaml
 
 from depmm.multiple_testing import holm
 from experiments.benchmarks.commands import depmm
-from experiments.results import interval, record
+from experiments.benchmarks.tables import is_simulated
+from experiments.results import interval, record, refuse_settings
 from experiments.results_source import describe_origin
 from experiments.run_results import describe_intervals, metric_cells
 
@@ -175,7 +176,7 @@ def prepare(corpus: Corpus, base: Path) -> None:
     manifest, store = base / "corpora" / corpus.name / "manifest", base / "stores" / corpus.name
     if (store / "index.parquet").is_file():
         return
-    if corpus.spec == "simulated_design" and not corpus.recordings.exists():
+    if corpus.spec == "simulated_design" and not is_simulated(corpus.recordings):
         depmm("simulate", corpus.recordings, "--design", corpus.name, cwd=base)
     depmm("index", corpus.spec, corpus.recordings, "--out", manifest, cwd=base)
     depmm("extract", manifest, corpus.recordings, "--out", store, cwd=base)
@@ -219,12 +220,6 @@ def write_classical(corpus: Corpus, name: str, section: dict[str, object]) -> st
     return to_yaml(config | {"classical": section})
 
 
-def combine(halves: list[Path], out: Path, base: Path) -> None:
-    """Add the logits of the unimodal runs, unless this was done before."""
-    if not out.exists():
-        depmm("combine", *halves, "--out", out, cwd=base)
-
-
 def compare(corpus: Corpus, base: Path, jobs: int) -> None:
     """Train all rows of a corpus, combine the unimodal ones, and write the comparison."""
     prepare(corpus, base)
@@ -255,7 +250,8 @@ def compare(corpus: Corpus, base: Path, jobs: int) -> None:
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(train, rows))
     runs = base / "runs" / corpus.name
-    combine([runs / f"{name}_only" for name in modalities], runs / SUM, base)
+    halves = [runs / f"{name}_only" for name in modalities]
+    depmm("combine", *halves, "--out", runs / SUM, cwd=base)
     names = [name for name, _ in rows] + [SUM]
     out = base / "tables" / corpus.name
     depmm("compare", *(runs / name for name in names), "--out", out, cwd=base)
@@ -328,6 +324,7 @@ def main() -> None:
     parser.add_argument("--designs", default=",".join(DESIGNS))
     parser.add_argument("--record", action="store_true", help="write the results files")
     arguments = parser.parse_args()
+    refuse_settings(parser, arguments, "designs")
     base = arguments.out.absolute()
     base.mkdir(parents=True, exist_ok=True)
     if arguments.part == "designs":

@@ -52,6 +52,8 @@ class Table:
         What a reader has to know; ``{subjects}`` and ``{sessions}`` are replaced.
     metrics : tuple of str
         Metrics of the columns; the rows are sorted by the last one.
+    draws : str or None
+        Seeds of folds or corpus, shown where no training is drawn.
     """
 
     corpus: str
@@ -59,6 +61,7 @@ class Table:
     pairs: tuple[tuple[str, str], ...]
     notes: str
     metrics: tuple[str, ...] = ("balanced_accuracy", "auroc")
+    draws: str | None = None
 
 
 # commands of depmm that write stores/NAME; {recordings} is the folder of --NAME
@@ -118,8 +121,8 @@ EMODB = (
     "chosen on these results."
 )
 ALONE = (
-    " The duration alone, and gender and age alone, are logistic regressions on the same folds; "
-    "the last column is the difference to the duration alone."
+    " Duration and number of steps of the session alone, and gender and age alone, are logistic "
+    "regressions on the same folds; the last column is the difference to duration and steps."
 )
 RAVDESS = (
     "Sad against neutral, calm and happy: {subjects} actors, {sessions} sessions of about seven "
@@ -245,6 +248,7 @@ TABLES = {
         "between MFCC with pitch, the voice measures and eGeMAPS in each fold, on its training and "
         "validation actors; that eGeMAPS are a candidate was decided on all of these actors."
         + ALONE,
+        draws="Folds: seed 21",
     ),
     "demo_measures": Table(
         "demo",
@@ -254,6 +258,7 @@ TABLES = {
         ),
         (),
         DEMO + " `classical_demo` with three sets of measures of the voice." + ALONE,
+        draws="Corpus: seed 0",
     ),
     "demo_severity": Table(
         "demo",

@@ -31,7 +31,7 @@ from experiments.results_source import describe_origin
 from experiments.results_tables import heading
 from experiments.run_results import describe_intervals, metric_cells
 
-COVARIATES = {"duration": "duration alone", "demographics": "gender and age alone"}
+COVARIATES = {"duration": "duration and steps alone", "demographics": "gender and age alone"}
 PAIRED = (
     "First minus second, on the same subjects. p: permutation of predictions within subjects, or a "
     "t test over subjects and seeds if a row has several trainings; adjusted (Holm) for the rows "
@@ -78,7 +78,14 @@ def prepare(corpus: str, base: Path, recordings: Path | None) -> None:
     base.mkdir(parents=True, exist_ok=True)
     for command in CORPORA[corpus]:
         words = shlex.split(command)
+        if words[0] == "simulate" and is_simulated(base / words[1]):
+            continue
         depmm(*(recordings if word == "{recordings}" else word for word in words), cwd=base)
+
+
+def is_simulated(recordings: Path) -> bool:
+    """Check whether a simulation is complete: it writes ``truth.json`` at its end."""
+    return (recordings / "truth.json").is_file()
 
 
 def measure(name: str, table: Table, base: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -145,7 +152,7 @@ def publish_table(
     option = f" --{table.corpus} {table.corpus.upper()}" if real else ""
     source: dict[str, Any] = {
         "command": f"python experiments/benchmarks/tables.py OUT {name}{option} --record",
-        "seeds": seeds or None,
+        "seeds": seeds or table.draws,
         "origin": describe_origin([runs / row.name for row in table.rows]),
     }
     counts = contents[table.rows[0].name]["counts"]["test"]
@@ -168,7 +175,7 @@ def metric_rows(table: Table, contents: Mapping[str, Any]) -> list[dict[str, Any
         Name of the row -> metrics.
     """
     last = table.metrics[-1]
-    above = f"{last} above duration"
+    above = f"{last} above duration and steps"
     baselines = covariates(contents[table.rows[0].name])
     rows = []
     for row in table.rows:

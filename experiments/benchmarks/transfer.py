@@ -87,7 +87,7 @@ def main() -> None:
     source = {
         "command": "python experiments/benchmarks/transfer.py OUT --emodb EMODB --record",
         "seeds": [0],
-        "origin": describe_origin([runs / f"transfer-{fold}" for fold in range(FOLDS)]),
+        "origin": describe_origin([runs]),
     }
     described = describe_intervals([gender, *compared.values()], METRICS)
     publish("transfer", rows, options.record, interval=described, notes=NOTES, **source)

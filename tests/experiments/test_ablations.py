@@ -1,6 +1,7 @@
 """The study of the parts of DEP-Former on simulated designs."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -200,11 +201,32 @@ def test_the_summary_lists_what_is_significant(tmp_path, monkeypatch):
 
 def test_a_continued_study_keeps_the_commits_of_its_trainings(tmp_path, monkeypatch):
     for commit in ("a", "b", "b"):
-        source = {"commits": [commit], "uncommitted_changes": commit == "a"}
+        source = {
+            "commits": [commit],
+            "uncommitted_changes": commit == "a",
+            "date": "2026-01-02" if commit == "a" else "2026-01-03",
+            "machine": f"machine {commit}",
+            "versions": {"torch": "2.13.0"},
+        }
         monkeypatch.setattr(ablation_tables, "describe_source", lambda source=source: source)
         ablation_tables.write_origin(tmp_path)
     origin = ablation_tables.read_origin(tmp_path)
-    assert origin == {"commits": ["a", "b"], "uncommitted_changes": True}
+    assert origin == {
+        "commits": ["a", "b"],
+        "uncommitted_changes": True,
+        "date": "2026-01-03",
+        "machine": "machine a; machine b",
+        "versions": {"torch": "2.13.0"},
+    }
+
+
+def test_a_training_with_other_settings_is_refused(tmp_path):
+    study = Study("congruence", 12, 0, "no adapter", 2)
+    assert not ablations.is_trained(study, tmp_path)
+    study.path(tmp_path).write_text(json.dumps(ablations.describe(study)))
+    assert ablations.is_trained(study, tmp_path)
+    with pytest.raises(ValueError, match="epochs is 2 instead of 3"):
+        ablations.is_trained(replace(study, epochs=3), tmp_path)
 
 
 def test_the_weights_of_the_best_epoch_are_restored():

@@ -159,6 +159,15 @@ def test_the_study_runs_the_commands_of_the_makefile() -> None:
                 assert ["train", command[1]] in recipe
 
 
+def test_seeds_of_another_study_are_refused(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "seed_0.json"
+    path.write_text(json.dumps({"study": demo_seeds.describe_study()}))
+    demo_seeds.check_study(path)
+    monkeypatch.setitem(demo_seeds.SIMULATIONS, "demo", ["--subjects", "95"])
+    with pytest.raises(ValueError, match="have changed"):
+        demo_seeds.check_study(path)
+
+
 @pytest.mark.slow
 def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
     depmm, tmp_path: Path, monkeypatch

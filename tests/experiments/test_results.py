@@ -1,5 +1,6 @@
 """Results files: what they contain, and what ``record`` refuses."""
 
+import argparse
 import json
 import os
 import platform
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from depmm.config import load_experiment
-from experiments.results import aim, interval, publish, record
+from experiments.results import aim, interval, publish, record, refuse_settings
 from experiments.results_source import describe_origin
 from experiments.run_results import describe_intervals, metric_cells
 
@@ -66,10 +67,24 @@ def test_the_source_of_trained_rows_is_that_of_the_trainings(tmp_path):
         }
         (tmp_path / name).mkdir()
         (tmp_path / name / "environment.json").write_text(json.dumps(environment))
+    (tmp_path / "a" / "seed-0-fold-1").mkdir()
+    environment |= {"commit": "d" * 40, "started": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "a" / "seed-0-fold-1" / "environment.json").write_text(json.dumps(environment))
     origin = describe_origin([tmp_path / name for name in "abc"])
-    assert origin["commits"] == ["a" * 40, "b" * 40]
+    assert origin["commits"] == ["d" * 40, "b" * 40, "a" * 40]  # by the start
     assert (origin["date"], origin["machine"]) == ("2026-01-02", "a processor")
     assert origin["versions"] == {"python": "3.11.0", "torch": "2.13.0", "numpy": "2.4.0"}
+
+
+def test_options_that_the_command_does_not_name_are_not_recorded(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--record", action="store_true")
+    for words in ([], ["--record"], ["--rounds", "3"], ["--record", "--rounds", "2"]):
+        refuse_settings(parser, parser.parse_args(words), "rounds")
+    with pytest.raises(SystemExit):
+        refuse_settings(parser, parser.parse_args(["--record", "--rounds", "3"]), "rounds")
+    assert "--record needs the defaults of: rounds" in capsys.readouterr().err
 
 
 def test_cells_and_intervals_of_an_evaluated_run():

@@ -67,9 +67,9 @@ def test_rows_are_sorted_by_auroc_and_the_covariates_come_last():
         for name, value in {"a": 0.7, "b": 0.9, "c": 0.8}.items()
     }
     rows = metric_rows(Table("emodb", ROWS, (), "", ("auroc",)), contents)
-    names = ["b", "c", "a", "duration alone", "gender and age alone"]
+    names = ["b", "c", "a", "duration and steps alone", "gender and age alone"]
     assert [row["config"] for row in rows] == names
-    assert rows[0]["auroc above duration"] == interval(0.2, 0.1, 0.3)
+    assert rows[0]["auroc above duration and steps"] == interval(0.2, 0.1, 0.3)
     del baselines["duration"]  # released arrays have no duration
     rows = metric_rows(Table("ewre", ROWS, (), "", ("auroc",)), contents)
     assert [row["config"] for row in rows] == ["b", "c", "a", "gender and age alone"]
