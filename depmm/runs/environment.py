@@ -38,8 +38,7 @@ def describe_environment() -> dict[str, str]:
 
 @cache  # a nested cross-validation opens hundreds of runs
 def _installed() -> dict[str, str]:
-    import torch
-
+    torch = sys.modules.get("torch")  # a process without it uses no GPU
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         capture_output=True,
@@ -51,7 +50,7 @@ def _installed() -> dict[str, str]:
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": f"{platform.machine()}, {os.cpu_count()} logical processors",
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "gpu": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else "none",
         **{name: version(name) for name in LIBRARIES},
         "commit": commit.stdout.strip() or "unknown",
     }
