@@ -280,7 +280,6 @@ def record_comparison(corpus: str, base: Path, command: str) -> Path:
                 "parameters": cost.get("parameters"),
                 **metric_cells(run, ["auroc"]),
                 **paired.get(name, {"minus sum of logits": None, "p": None}),
-                "seconds per training": cost.get("training_s"),
             }
         )
     intervals = describe_intervals(content["runs"].values(), ["auroc"])
