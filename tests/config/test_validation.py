@@ -40,7 +40,7 @@ def test_an_unknown_setting_suggests_the_closest_one(override, setting, value, s
         ("data.manifest=''", "data.manifest", ""),
         ("training.epochs=0", "training.epochs", 0),
         ("training.learning_rate=-1.0", "training.learning_rate", -1.0),
-        ("training.phases=[{epochs: 3, learning_rate: 0.1}]", "training.epochs", 20),
+        ("training.phases=[{epochs: 3, learning_rate: 0.1}]", "training.epochs", 14),
         ("split.stratify_by=[age]", "split.stratify_by.0", "age"),
         ("name=../evil", "name", "../evil"),
         ("data.modalities=[audio, audio]", "data.modalities", ["audio", "audio"]),
