@@ -413,12 +413,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write the results files")
     arguments = parser.parse_args()
+    refuse_settings(parser, arguments, "epochs")
     if arguments.action == "train":
         designs = arguments.designs.split(",")
         subjects = [int(n) for n in arguments.subjects.split(",")]
         studies = list_trainings(designs, subjects, arguments.seeds, arguments.epochs)
         train_all(arguments.out, studies, arguments.jobs)
-    refuse_settings(parser, arguments, "epochs")
     results = read_results(arguments.out)
     # corpora of other seeds belong to ablation_choice.py
     results = results[results["seed"] < N_SEEDS]

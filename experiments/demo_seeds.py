@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import t
@@ -116,29 +117,27 @@ def run_seed(out: Path, seed: int, workers: int) -> None:
         If the seed was begun with other commands or configs.
     """
     folder = out / f"seed_{seed}"
-    begun = folder / "begun.json"
-    if begun.is_file():
-        check_study(begun)
-        sources = json.loads(begun.read_text(encoding="utf-8"))["sources"]
-    else:
-        sources = []
-    source = merge_sources([*sources, describe_source()])
+    path = folder / "progress.json"
+    progress: dict[str, Any] = {
+        "study": describe_study(), "source": describe_source(), "finished": [],
+    }  # fmt: skip
+    if path.is_file():
+        check_study(path)
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        progress["source"] = merge_sources([earlier["source"], progress["source"]])
+        progress["finished"] = earlier["finished"]
     folder.mkdir(parents=True, exist_ok=True)
-    study = describe_study()
-    write_text(begun, json.dumps({"study": study, "sources": [source]}) + "\n")
-    done = folder / "done.txt"
-    finished = done.read_text(encoding="utf-8").splitlines() if done.is_file() else []
     for corpus in CORPORA:
         for command in commands(corpus, seed, workers):
             line = " ".join(command)
-            if line in finished:
+            if line in progress["finished"]:
                 continue
             print(f"seed {seed}: depmm {line}", flush=True)
             depmm(*command, cwd=folder)
-            with done.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            progress["finished"].append(line)
+            write_text(path, json.dumps(progress) + "\n")
     figures = {f"{f.corpus}/{f.system}": f.value for f in read_figures(folder / "runs")}
-    result = {"study": study, "source": source, "figures": figures}
+    result = {name: progress[name] for name in ("study", "source")} | {"figures": figures}
     write_text(out / f"seed_{seed}.json", json.dumps(result, indent=1) + "\n")
     shutil.rmtree(folder)
 

@@ -114,16 +114,15 @@ def describe_origin(runs: Sequence[Path]) -> dict[str, Any]:
     environments = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     environments.sort(key=lambda environment: str(environment["started"]))
     here = f"{platform.machine()}, {os.cpu_count()} logical processors"
-    processors = {environment["processor"] for environment in environments}
-    machine = describe_machine() if processors == {here} else "; ".join(sorted(processors))
-    versions = {
-        name: " or ".join(sorted({environment[name] for environment in environments}))
-        for name in ("python", "torch", "numpy")
-    }
-    return {
-        "commits": list(dict.fromkeys(environment["commit"] for environment in environments)),
-        "uncommitted_changes": None,  # a run does not record them
-        "date": environments[-1]["started"][:10],
-        "machine": machine,
-        "versions": versions,
-    }
+    machine = describe_machine()
+    sources = [
+        {
+            "commits": [environment["commit"]],
+            "uncommitted_changes": False,
+            "date": environment["started"][:10],
+            "machine": machine if environment["processor"] == here else environment["processor"],
+            "versions": {name: environment[name] for name in ("python", "torch", "numpy")},
+        }
+        for environment in environments
+    ]
+    return merge_sources(sources) | {"uncommitted_changes": None}  # a run does not record them

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.multiple_testing import holm
-from experiments.benchmarks.table_definitions import Row, Table
+from experiments.benchmarks.table_definitions import PARTITIONS, PARTITIONS_DRAWN, Row, Table
 from experiments.benchmarks.tables import find_difference, measure, prepare
 from experiments.results import interval, publish
 from experiments.results_source import describe_origin
@@ -25,7 +25,6 @@ CONDITIONS = {
 }
 MEASURES = {"MFCC and pitch": "ravdess_sad_mfcc_pitch", "eGeMAPS": "ravdess_sad_egemaps"}
 FIRST, SECOND = MEASURES["eGeMAPS"], MEASURES["MFCC and pitch"]
-PARTITIONS = ("split.seed=21", "split.repeats=5")  # as in the table ravdess_measures
 INTERVAL = (
     "95 % over subjects: AUROC by Newcombe; differences: 95 % of the paired difference over "
     "subjects; p by permutation within subjects, adjusted (Holm) for the rows"
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_rows(found),
         options.record,
         command=f"python experiments/benchmarks/{NAME}.py OUT --ravdess RAVDESS --record",
-        seeds="Folds: seed 21",
+        seeds=PARTITIONS_DRAWN,
         interval=INTERVAL,
         origin=describe_origin(trained),
     )

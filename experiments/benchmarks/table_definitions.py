@@ -91,6 +91,8 @@ CLASSICAL = (
     "classical_gaussian_process",
     "classical_adaboost",
 )
+# five partitions of RAVDESS into folds, and their seed on the page
+PARTITIONS, PARTITIONS_DRAWN = ("split.seed=21", "split.repeats=5"), "Folds: seed 21"
 LEAVE_ONE_OUT = ("split={kind: leave_one_subject_out}",)
 LEAVE_ONE_ACTOR_OUT = ("split={kind: leave_one_subject_out, validation: 0.3}",)
 # target, corpus and preparation of ravdess_sad, for the configs of Emo-DB
@@ -236,8 +238,7 @@ TABLES = {
     "ravdess_measures": Table(
         "ravdess",
         tuple(
-            Row(f"ravdess_sad_{name}", ("split.seed=21", "split.repeats=5"))
-            for name in ("mfcc_pitch", "egemaps", "nested")
+            Row(f"ravdess_sad_{name}", PARTITIONS) for name in ("mfcc_pitch", "egemaps", "nested")
         ),
         (
             ("ravdess_sad_egemaps", "ravdess_sad_mfcc_pitch"),
@@ -248,7 +249,7 @@ TABLES = {
         "between MFCC with pitch, the voice measures and eGeMAPS in each fold, on its training and "
         "validation actors; that eGeMAPS are a candidate was decided on all of these actors."
         + ALONE,
-        draws="Folds: seed 21",
+        draws=PARTITIONS_DRAWN,
     ),
     "demo_measures": Table(
         "demo",

@@ -168,6 +168,27 @@ def test_seeds_of_another_study_are_refused(tmp_path: Path, monkeypatch) -> None
         demo_seeds.check_study(path)
 
 
+def test_an_interrupted_seed_repeats_no_finished_command(tmp_path: Path, monkeypatch) -> None:
+    called: list[str] = []
+
+    def interrupted(*words: str, cwd: Path) -> None:
+        if len(called) == 3:
+            raise KeyboardInterrupt
+        called.append(" ".join(words))
+
+    monkeypatch.setattr(demo_seeds, "read_figures", lambda runs: [])
+    monkeypatch.setattr(demo_seeds, "depmm", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo_seeds.run_seed(tmp_path, 4, 1)
+    monkeypatch.setattr(demo_seeds, "depmm", lambda *words, cwd: called.append(" ".join(words)))
+    demo_seeds.run_seed(tmp_path, 4, 1)
+    assert called == [
+        " ".join(command) for corpus in CORPORA for command in demo_seeds.commands(corpus, 4, 1)
+    ]
+    demo_seeds.check_study(tmp_path / "seed_4.json")
+    assert not (tmp_path / "seed_4").exists()
+
+
 @pytest.mark.slow
 def test_the_corpus_that_needs_fusion_passes_the_audit_of_the_makefile(
     depmm, tmp_path: Path, monkeypatch
