@@ -5,6 +5,8 @@ parts (eyes, brows, mouth) are drawn on a copy with OpenCV at twice the size, an
 head is one affine map.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,18 @@ SCLERA, TEETH, CAVITY = (236, 234, 230), (230, 224, 214), (52, 16, 20)
 ALONG = np.linspace(-1, 1, 21)  # points along a lid, a brow or a lip
 ARCH = 1 - ALONG**2
 CUPIDS_BOW = 0.25 * np.exp(-((ALONG / 0.18) ** 2))
+
+
+@dataclass(frozen=True)
+class _Eye:
+    """What does not move of an eye: its middle, the lower lid, and the tile around it."""
+
+    x: float
+    lower: Array
+    rows: slice
+    columns: slice
+    start: Array  # first point of the tile
+    sclera: NDArray[np.uint8]  # a tile without iris
 
 
 class FaceRenderer:
@@ -42,6 +56,7 @@ class FaceRenderer:
         self._lips, self._upper_lip, self._lip_line = (_darker(lips, f) for f in (1, 0.82, 0.5))
         self._lip_shadow, self._lid = _darker(face.skin, 0.86), _darker(face.skin, 0.35)
         self._brow_hair = _darker(face.hair, 0.85)
+        self._eyes = [_place_eye(face, side) for side in (-1, 1)]
 
     def render(self, motion: Motion, frame: int) -> NDArray[np.uint8]:
         """Render one frame.
@@ -59,8 +74,8 @@ class FaceRenderer:
             RGB image.
         """
         image = self._rest.copy()
-        for side in (-1, 1):
-            self._eye(image, side, float(motion.blink[frame]), float(motion.gaze[frame]))
+        for eye, side in zip(self._eyes, (-1, 1), strict=True):
+            self._eye(image, eye, float(motion.blink[frame]), float(motion.gaze[frame]))
             self._brow(image, side, float(motion.brow[frame]))
         self._mouth(image, float(motion.mouth[frame]))
         # the map from a frame of twice the size to the drawing, the inverse of the head's motion
@@ -81,33 +96,27 @@ class FaceRenderer:
         )
         return frame_rgb
 
-    def _eye(self, image: NDArray[np.uint8], side: int, blink: float, gaze: float) -> None:
-        face, size = self.face, self.face.eye_size
-        x, y = side * face.eye_gap, face.eye_y
+    def _eye(self, image: NDArray[np.uint8], eye: _Eye, blink: float, gaze: float) -> None:
+        face, size, x, y = self.face, self.face.eye_size, eye.x, self.face.eye_y
         upper = y + 2 - (0.52 * size + 2) * ARCH * (1 - blink) + 1.5 * blink * ARCH
-        lower = y + 2 + 0.26 * size * ARCH
         lid = _points(x + size * ALONG, upper)
         if blink < 0.85:
             # the eyeball is drawn on a separate tile and copied through the opening of the lids
-            start = np.floor(_points(x - size - 2, y - size - 2)).astype(int)
-            end = start + int(np.ceil(2 * (size + 2) * SCALE))
-            part = image[start[1] : end[1], start[0] : end[0]]
-            tile = np.full_like(part, SCLERA)
+            tile = eye.sclera.copy()
             radius = 0.46 * size
             for ball_x, ball_y, ball_radius, colour in (
                 (x + gaze, y - 1, radius, face.iris),
                 (x + gaze, y - 1, radius / 2, PUPIL),
                 (x + gaze + 2, y - 3.5, 0.2 * radius, GLINT),
             ):
-                centre = _fixed_point(_points(ball_x, ball_y) - start).tolist()
+                centre = _fixed_point(_points(ball_x, ball_y) - eye.start).tolist()
                 cv2.circle(
                     tile, centre, round(ball_radius * SCALE * 2**FRACTION_BITS), colour,
                     thickness=cv2.FILLED, shift=FRACTION_BITS,
                 )  # fmt: skip
-            opened = np.zeros(part.shape[:2], np.uint8)
-            outline = np.concatenate([lid, _points(x + size * ALONG, lower)[::-1]])
-            _fill(opened, outline - start, 255)
-            cv2.copyTo(tile, opened, part)
+            opened = np.zeros(tile.shape[:2], np.uint8)
+            _fill(opened, np.concatenate([lid, eye.lower[::-1]]) - eye.start, 255)
+            cv2.copyTo(tile, opened, image[eye.rows, eye.columns])
         _line(image, lid, self._lid, 2 * SCALE)
 
     def _brow(self, image: NDArray[np.uint8], side: int, up: float) -> None:
@@ -136,13 +145,24 @@ class FaceRenderer:
             _line(image, under, self._lip_line, SCALE)
 
 
+def _place_eye(face: Face, side: int) -> _Eye:
+    """Place the eye of one side, -1 or 1."""
+    size, x, y = face.eye_size, side * face.eye_gap, face.eye_y
+    start = np.floor(_points(x - size - 2, y - size - 2)).astype(int)
+    length = int(np.ceil(2 * (size + 2) * SCALE))
+    lower = _points(x + size * ALONG, y + 2 + 0.26 * size * ARCH)
+    columns, rows = (slice(first, first + length) for first in start.tolist())
+    return _Eye(x, lower, rows, columns, start, np.full((length, length, 3), SCLERA, np.uint8))
+
+
 def _shade(face: Face, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Shade the static parts of the face; return uint8 (2 HALF SCALE, 2 HALF SCALE, 3)."""
+    """Shade the static parts of the face; return uint8 (2 HALF SCALE, 2 HALF SCALE, 3).
+
+    Until the end, the channels are the first dimension: numpy is several times slower if the last
+    dimension has three elements.
+    """
     axis = (np.arange(2 * HALF * SCALE) + 0.5) / SCALE - HALF
     y, x = axis[:, None], axis[None, :]
-
-    def spot(cx: float, cy: float, rx: float, ry: float) -> Array:
-        return np.exp(-(((x - cx) / rx) ** 2)) * np.exp(-(((y - cy) / ry) ** 2))
 
     def half_width(grow: float) -> Array:
         down = np.clip(y / (face.height + grow), -1, 1)
@@ -151,44 +171,65 @@ def _shade(face: Face, rng: np.random.Generator) -> NDArray[np.uint8]:
         )
 
     def cover(distance: Array) -> Array:
-        return np.clip(distance * SCALE + 0.5, 0, 1)[..., None]
+        return np.clip(distance * SCALE + 0.5, 0, 1)
 
-    background = np.array(face.background) * (1.08 - 0.0012 * (y + HALF) + 0 * x)[..., None]
+    background = _planes(face.background) * (1.08 - 0.0012 * (y + HALF) + 0 * x)
     strands = _texture(rng, len(axis), down=24, across=2)
-    hair_light = 1 + 0.15 * np.clip(2 * strands, -1, 1) + 0.25 * spot(40 * face.light, -95, 50, 18)
-    hair = np.array(face.hair) * hair_light[..., None]
+    shine = 0.25 * _spot(x, y, 40 * face.light, -95, 50, 18)
+    hair = _planes(face.hair) * (1 + 0.15 * np.clip(2 * strands, -1, 1) + shine)
     bottom, volume = (HALF, 13) if face.long_hair else (-12, 6)
     mane = np.where(y < 0, half_width(volume), face.width + volume) - np.abs(x)
     image = background + (hair - background) * cover(np.minimum(mane, bottom - y))
 
-    skin = np.array(face.skin, dtype=float)
+    skin = _planes(face.skin)
     neck = cover(np.minimum(0.55 * face.width - np.abs(x), y - 40))
     image += (0.68 * skin - image) * neck
     ears = 1 - ((np.abs(x) - face.width) / 9) ** 2 - ((y - 2) / 20) ** 2
     if not face.long_hair:
         image += (0.85 * skin - image) * cover(6 * ears)
 
+    pores = np.clip(_texture(rng, len(axis), down=4, across=4), -2, 2)
+    rows, columns = (
+        slice(*np.searchsorted(axis, (-n - 1, n + 1))) for n in (face.height, face.width)
+    )
+    box = (slice(None), rows, columns)  # around the skin of the face
+    flesh = _shade_skin(face, x[:, columns], y[rows], pores[box[1:]])
+    image[box] += (flesh - image[box]) * cover(half_width(0) - np.abs(x))[box[1:]]
+
+    fringe = face.hairline - y + 4 * np.cos(x / 18 + 6 * face.light) + 0.004 * x**2
+    image += (hair - image) * cover(np.minimum(fringe, half_width(volume) - np.abs(x)))
+    return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def _shade_skin(face: Face, x: Array, y: Array, pores: Array) -> Array:
+    """Shade the skin at some columns and rows; return the colours, (3, len(y), len(x))."""
     across, down = x / face.width, y / face.height
     depth = np.sqrt(np.clip(1 - across**2 - down**2, 0.02, 1))
     light = 0.62 + 0.42 * depth + 0.16 * face.light * across - 0.05 * down
     nose_x = face.nose_width
     for side in (-1, 1):
-        light -= 0.16 * spot(side * face.eye_gap, face.eye_y - 3, 19, 13)
-        light -= 0.13 * spot(side * 0.75 * nose_x, face.nose_y - 8, 5, 16)
-        light -= 0.45 * spot(side * 0.42 * nose_x, face.nose_y, 3.2, 2.2)
-        light += 0.05 * spot(side * 38, 22, 16, 13)
-    light += 0.13 * spot(0, face.nose_y - 18, 5, 26) + 0.1 * spot(0, face.nose_y - 8, 8, 6)
-    light -= 0.14 * spot(0, face.nose_y + 4, nose_x, 3)
-    light += 0.06 * spot(0, 84, 16, 9)
-    light += 0.012 * np.clip(_texture(rng, len(axis), down=4, across=4), -2, 2)
-    flesh = skin * light[..., None]
-    blush = sum(spot(side * 40, 24, 18, 14) for side in (-1, 1))
-    flesh += np.array([10, -6, -4]) * np.asarray(blush)[..., None]
-    image += (flesh - image) * cover(half_width(0) - np.abs(x))
+        light -= 0.16 * _spot(x, y, side * face.eye_gap, face.eye_y - 3, 19, 13)
+        light -= 0.13 * _spot(x, y, side * 0.75 * nose_x, face.nose_y - 8, 5, 16)
+        light -= 0.45 * _spot(x, y, side * 0.42 * nose_x, face.nose_y, 3.2, 2.2)
+        light += 0.05 * _spot(x, y, side * 38, 22, 16, 13)
+    light += 0.13 * _spot(x, y, 0, face.nose_y - 18, 5, 26)
+    light += 0.1 * _spot(x, y, 0, face.nose_y - 8, 8, 6)
+    light -= 0.14 * _spot(x, y, 0, face.nose_y + 4, nose_x, 3)
+    light += 0.06 * _spot(x, y, 0, 84, 16, 9)
+    light += 0.012 * pores
+    blush = _spot(x, y, -40, 24, 18, 14) + _spot(x, y, 40, 24, 18, 14)
+    return _planes(face.skin) * light + _planes((10, -6, -4)) * blush
 
-    fringe = face.hairline - y + 4 * np.cos(x / 18 + 6 * face.light) + 0.004 * x**2
-    image += (hair - image) * cover(np.minimum(fringe, half_width(volume) - np.abs(x)))
-    return np.clip(image, 0, 255).astype(np.uint8)
+
+def _spot(x: Array, y: Array, cx: float, cy: float, rx: float, ry: float) -> Array:
+    """Compute a round patch, 1 at its centre."""
+    patch: Array = np.exp(-(((x - cx) / rx) ** 2)) * np.exp(-(((y - cy) / ry) ** 2))
+    return patch
+
+
+def _planes(colour: Colour) -> Array:
+    """Return a colour as (3, 1, 1), for arithmetic with images of the shape (3, H, W)."""
+    return np.array(colour, dtype=np.float64)[:, None, None]
 
 
 def _texture(rng: np.random.Generator, size: int, down: int, across: int) -> Array:
@@ -200,7 +241,7 @@ def _texture(rng: np.random.Generator, size: int, down: int, across: int) -> Arr
 
 def _points(x: Array | float, y: Array | float) -> Array:
     """Convert face coordinates to points of the drawing; return (..., 2)."""
-    points: Array = (np.stack([x, y], axis=-1) + HALF) * SCALE
+    points: Array = (np.array([x, y]).T + HALF) * SCALE
     return points
 
 

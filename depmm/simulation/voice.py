@@ -341,14 +341,21 @@ def _glottal_source(pitch: Array, voice: Voice, rng: np.random.Generator) -> Arr
 
 def _tract_response(formants: Array, factor: float) -> NDArray[np.complex128]:
     """Compute the response (frames, bins) of cascaded resonators, 1 at 0 Hz (Klatt 1980)."""
-    upper = np.broadcast_to(np.array(UPPER_FORMANTS) * factor, (len(formants), 2))
-    angle = 2 * np.pi / SAMPLE_RATE * np.concatenate([formants, upper], axis=1)[..., None]
-    radius = np.exp(-np.pi * BANDWIDTHS / SAMPLE_RATE)[:, None]
-    first, second = -2 * radius * np.cos(angle), radius**2
-    z = np.exp(-1j * np.linspace(0, np.pi, FFT_SIZE // 2 + 1))
-    sections = (1 + first + second) / (1 + first * z + second * z**2)
-    response: NDArray[np.complex128] = np.prod(sections, axis=1)
+    lower, upper = np.split(BANDWIDTHS, [formants.shape[1]])
+    moving = np.prod(_resonate(formants, lower), axis=1)
+    fourth, fifth = _resonate(np.array(UPPER_FORMANTS) * factor, upper)
+    response: NDArray[np.complex128] = moving * fourth * fifth
     return response
+
+
+def _resonate(hz: Array, bandwidths: Array) -> NDArray[np.complex128]:
+    """Compute the responses (..., resonators, bins) of resonators."""
+    radius = np.exp(-np.pi * bandwidths / SAMPLE_RATE)[:, None]
+    first = -2 * radius * np.cos(2 * np.pi / SAMPLE_RATE * hz[..., None])
+    second = radius**2
+    z = np.exp(-1j * np.linspace(0, np.pi, FFT_SIZE // 2 + 1))
+    responses: NDArray[np.complex128] = (1 + first + second) / (1 + first * z + second * z**2)
+    return responses
 
 
 def _friction_response(centre: Array) -> Array:
