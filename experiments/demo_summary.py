@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
-from depmm.interpret.attribution.regions import THIRDS
+from depmm.interpret.attribution.face_regions import THIRDS
 
 SEEDS_FILE = Path(__file__).parent / "results" / "demo_seeds.json"
 COVERAGE = 0.999
@@ -112,7 +112,7 @@ def read_planted_region(run: Path, region: str) -> list[Figure]:
             "size", index="subject", columns="region", aggfunc="sum"
         )
         share = (size[region] / size.sum(axis=1)).dropna()
-        half = t.ppf(0.975, len(share) - 1) * share.std() / math.sqrt(len(share))
+        half = stdtrit(len(share) - 1, 0.975) * share.std() / math.sqrt(len(share))
         mean = float(share.mean())
         figures.append(Figure("demo_fusion", f"{method}: {region}", mean, mean - half, mean + half))
     return figures
@@ -134,7 +134,7 @@ def prediction_interval(values: Sequence[float], lowest: float = 0.0) -> tuple[f
     n = len(values)
     share = lowest == 0
     x = np.arcsin(np.sqrt(np.clip(values, 0, 1))) if share else np.asarray(values)
-    half = t.ppf((1 + COVERAGE) / 2, n - 1) * np.std(x, ddof=1) * math.sqrt(1 + 1 / n)
+    half = stdtrit(n - 1, (1 + COVERAGE) / 2) * np.std(x, ddof=1) * math.sqrt(1 + 1 / n)
     bounds = np.array([np.mean(x) - half, np.mean(x) + half])
     if share:
         bounds = np.sin(np.clip(bounds, 0, np.pi / 2)) ** 2

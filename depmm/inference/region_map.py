@@ -7,8 +7,8 @@ import pandas as pd
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.device import float32_precision
-from depmm.interpret.attribution.face_regions import REGIONS
-from depmm.interpret.attribution.regions import THIRDS, attribute_regions, has_region_maps
+from depmm.interpret.attribution.face_regions import REGIONS, THIRDS
+from depmm.interpret.attribution.regions import attribute_regions, has_region_maps
 from depmm.models.model import DepressionModel
 
 

@@ -10,8 +10,7 @@ from browser import BROWSER, browse
 
 from depmm.inference.prediction_page import render_prediction_page
 from depmm.inference.prediction_view import largest_steps
-from depmm.interpret.attribution.face_regions import REGIONS
-from depmm.interpret.attribution.regions import THIRDS
+from depmm.interpret.attribution.face_regions import REGIONS, THIRDS
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from markupsafe import Markup, escape
 
 from depmm.config import CROP_SIZE
-from depmm.interpret.attribution.face_regions import REGIONS
-from depmm.interpret.attribution.regions import THIRDS
+from depmm.interpret.attribution.face_regions import REGIONS, THIRDS
 
 # path of each region in pixels of the crop, drawn in this order, each on top of the previous ones;
 # a face extends from about y = 30 to 202 and x = 44 to 180, see depmm.media.video.face_alignment

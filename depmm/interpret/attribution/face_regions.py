@@ -30,6 +30,8 @@ LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
 SCALE = 5
 
 REGIONS = ("outside", "forehead", "cheeks_jaw", "nose", "mouth", "eyes", "brows")
+# of a crop without landmarks: brows and eyes, nose, mouth
+THIRDS = ("upper_third", "middle_third", "lower_third")
 # drawn in this order, each on top of the previous ones
 PARTS = (
     ("nose", NOSE),

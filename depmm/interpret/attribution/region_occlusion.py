@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depmm.inputs import Inputs
-from depmm.interpret.attribution.face_regions import REGIONS, label_regions
-from depmm.interpret.attribution.regions import THIRDS, Landmarks
+from depmm.interpret.attribution.face_regions import REGIONS, THIRDS, label_regions
+from depmm.interpret.attribution.regions import Landmarks
 from depmm.interpret.attribution.removal import Reference, compute_kept_logits
 from depmm.interpret.errors import ExplanationError
 from depmm.models.encoders.encoder import Encoder, encode_present

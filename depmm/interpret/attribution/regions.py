@@ -16,13 +16,12 @@ from torch import nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.inputs import Inputs
-from depmm.interpret.attribution.face_regions import compute_region_shares
+from depmm.interpret.attribution.face_regions import THIRDS, compute_region_shares
 from depmm.interpret.attribution.grad_cam import compute_grad_cam
 from depmm.interpret.errors import ExplanationError
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 
-THIRDS = ("upper_third", "middle_third", "lower_third")  # of a crop: brows and eyes, nose, mouth
 LIMITS_HZ = (0, 300, 1000, 3000, SAMPLE_RATE // 2)  # pitch, formant 1, formants 2-3, fricatives
 BANDS = tuple(f"{low}-{high}_hz" for low, high in pairwise(LIMITS_HZ))
 COLUMNS = ["row", "step", "modality", "region", "share", "area", "peak"]

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from depmm.interpret.attribution.face_drawing import draw_face
-from depmm.interpret.attribution.face_regions import REGIONS
-from depmm.interpret.attribution.regions import THIRDS
+from depmm.interpret.attribution.face_regions import REGIONS, THIRDS
 
 
 @pytest.mark.parametrize("names", [REGIONS, THIRDS])

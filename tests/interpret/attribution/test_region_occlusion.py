@@ -13,9 +13,8 @@ from grad_cam_models import (
 from vision_sources import write_vision_source
 
 from depmm.inputs import Inputs
-from depmm.interpret.attribution.face_regions import REGIONS, label_regions
+from depmm.interpret.attribution.face_regions import REGIONS, THIRDS, label_regions
 from depmm.interpret.attribution.region_occlusion import occlude_regions
-from depmm.interpret.attribution.regions import THIRDS
 from depmm.interpret.errors import ExplanationError
 
 

@@ -15,10 +15,11 @@ from grad_cam_models import (
 
 from depmm.inputs import Inputs
 from depmm.interpret.attribution.face_regions import (
+    THIRDS,
     compute_region_shares,
 )
 from depmm.interpret.attribution.grad_cam import compute_grad_cam
-from depmm.interpret.attribution.regions import BANDS, THIRDS, attribute_regions
+from depmm.interpret.attribution.regions import BANDS, attribute_regions
 from depmm.interpret.errors import ExplanationError
 from depmm.models.model import DepressionModel
 
