@@ -1,5 +1,5 @@
 # make demo   simulate two corpora, run every stage on them, and print what was to be expected:
-#             5 to 6 minutes on 2 cores of the slowest processor that was measured, and one to install
+#             5 minutes on 2 cores of the slowest processor that was measured, and one or two to install
 # make test   the fast tests with branch coverage, one thread in each of two processes
 # make docs   build the documentation into site/, with warnings as errors
 # make results   write experiments/README.md from its template and the results files
