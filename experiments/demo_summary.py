@@ -4,7 +4,7 @@
 
 RUNS is the folder of the runs, ``runs`` by default. The expected figures are those of
 ``experiments/results/demo_seeds.json``: means over ten seeds of corpus and training, with the
-99.9 % prediction interval of one further seed (Student's t). ``make demo`` runs seed 0, one of the
+99.9 % prediction interval of one further seed (Student's t). ``make demo`` runs seed 0, none of the
 ten. The exit status is 1 if a figure is outside of its interval: something is broken, or a
 modality that should carry no information has become informative.
 
