@@ -64,7 +64,9 @@ def compare(results: pd.DataFrame) -> list[dict[str, Any]]:
         row |= {
             "Bayes classifier": float(pd.DataFrame(group["bayes"].tolist())["both"].mean()),
             "all parts": float(auroc["full"].mean()),
+            "all parts, lowest": float(auroc["full"].min()),
             "chosen parts": float(auroc[CHOICE].mean()),
+            "chosen parts, lowest": float(auroc[CHOICE].min()),
         }
         for column, other in COMPARED.items():
             row[column], p = compare_pairs(auroc[CHOICE], auroc[other])

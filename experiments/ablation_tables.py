@@ -36,14 +36,9 @@ INTERVAL = (
     "95 % t interval of the paired difference over corpora; p of the paired t test, adjusted over "
     "the rows of the table (Holm)"
 )
-NOTES = (
-    "Part: whether it helps or costs (adjusted p below .05); otherwise no difference was shown.",
-    "Branches: AUROC of the logit of each branch; a branch with attention sharing reads the other "
-    "modality through the shared query selection.",
-    "Without voice, without face: this modality is missing in the test.",
-    "Shut off: the gate of this branch is 0 in the trained model.",
-    "Seconds: processor time of a training, one thread.",
-)
+N_TEST = "2,000 test subjects per corpus."
+N_TEST_LONG = "500 test subjects per corpus. Seconds: processor time of a training, one thread."
+PART = "Part: whether it helps or costs (adjusted p below .05); otherwise no difference was shown."
 NON_INFERIORITY = (
     f"Not inferior: the lower bound of the difference to dense attention is above -{MARGIN}, a "
     "one-sided test of level .025. This shows nothing where the AUROC of dense attention is not "
@@ -90,7 +85,9 @@ class Table:
             "python experiments/ablations.py table OUT --record",
             seeds=self.seeds,
             interval=INTERVAL,
-            notes=" ".join([*NOTES, *_warnings(self)]),
+            notes=" ".join(
+                [N_TEST_LONG if self.design in LONG else N_TEST, PART, *_warnings(self)]
+            ),
             origin=self.origin,
         )
 
@@ -146,7 +143,7 @@ def record_summary(tables: list[Table], subjects: int) -> Path | None:
         interval="95 % t interval of the paired difference over corpora, not adjusted",
         notes=" ".join(
             [
-                f"AUROC of the full model less that of the variant. Corpora: {corpora}.",
+                f"AUROC of the full model less that of the variant. Corpora: {corpora}. {N_TEST}",
                 "By the paired t test, adjusted over the rows of a design (Holm), the full model "
                 f"exceeds (+) or falls below (-) these variants. {outcomes}. For the other cells "
                 "no difference was shown.",

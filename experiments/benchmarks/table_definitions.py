@@ -218,7 +218,7 @@ TABLES = {
         "were chosen on validation actors of a split with another seed; `ravdess_sad_voice` has "
         "the same settings. The measures of `ravdess_sad_egemaps` and the candidates of "
         "`ravdess_sad_measures`, which chooses among them in each fold, were chosen after about 85 "
-        "settings had been looked at on these folds. No row that begins with `ravdess_sad` is free "
+        "settings had been looked at on the folds of `split.seed` 0 to 2, of which these are one. No row that begins with `ravdess_sad` is free "
         "of such choices, except `ravdess_sad_mfcc_pitch`." + ALONE,
     ),
     "ravdess_leave_one_out": Table(
@@ -272,8 +272,8 @@ TABLES = {
         "ewre",
         (Row("dep_former_release", ("training.epochs=5",), DRAWN),),
         (),
-        "The released layout of EWRE with {subjects} simulated subjects, five folds. The planted "
-        "effect is one standard deviation: the table shows that the model learns from these "
-        "arrays, and nothing about depressed subjects.",
+        "The released layout of EWRE with {subjects} simulated subjects, five folds, 5 epochs. The "
+        "planted effect is one standard deviation: the table shows that the model learns from "
+        "these arrays, and nothing about depressed subjects.",
     ),
 }
