@@ -218,8 +218,9 @@ TABLES = {
         "were chosen on validation actors of a split with another seed; `ravdess_sad_voice` has "
         "the same settings. The measures of `ravdess_sad_egemaps` and the candidates of "
         "`ravdess_sad_measures`, which chooses among them in each fold, were chosen after about 85 "
-        "settings had been looked at on the folds of `split.seed` 0 to 2, of which these are one. No row that begins with `ravdess_sad` is free "
-        "of such choices, except `ravdess_sad_mfcc_pitch`." + ALONE,
+        "settings had been looked at on the folds of `split.seed` 0 to 2, of which these are one. "
+        "No row that begins with `ravdess_sad` is free of such choices, except "
+        "`ravdess_sad_mfcc_pitch`." + ALONE,
     ),
     "ravdess_leave_one_out": Table(
         "ravdess",
