@@ -160,28 +160,48 @@ def read_trained_run(
         **_describe(config, list(facts.values())),
         "test_metrics": test_metrics,
     }
-    reference = _combine_references([fact.reference for fact in facts.values()])
+    reference = combine_references([fact.reference for fact in facts.values()])
     return TrainedRun(
         config, models, classical_models, facts, reference, step_references, description
     )
 
 
-def _combine_references(references: list[TrainingReference]) -> TrainingReference:
-    """Combine the statistics of the models of a cross-validation."""
+def combine_references(references: list[TrainingReference]) -> TrainingReference:
+    """Combine the statistics of the models of a cross-validation.
+
+    Parameters
+    ----------
+    references : list of TrainingReference
+        Statistics of the training sessions of each model.
+
+    Returns
+    -------
+    TrainingReference
+        Common values; medians, smallest and largest numbers; and defaults where models differ.
+    """
     if len(references) == 1:
         return references[0]
 
     def values(name: str) -> list[Any]:
         return [v for v in (getattr(item, name) for item in references) if v is not None]
 
-    first = references[0]
     steps, speech = values("step_s"), values("low_speech_s")
+    # what differs between the models has its default
+    common = {
+        name: value
+        for name, value in references[0]
+        if all(getattr(item, name) == value for item in references)
+    }
     return TrainingReference(
-        windows=first.windows if all(r.windows == first.windows for r in references) else None,
-        step_s=median(steps) if steps else None,
-        min_steps=min(values("min_steps"), default=None),
-        low_speech_s=median(speech) if speech else None,
-        aligned=first.aligned if all(r.aligned == first.aligned for r in references) else None,
+        **common
+        | {
+            "windows_in_steps": any(values("windows_in_steps")),
+            "separate_files": any(values("separate_files")),
+            "files_per_session": max(values("files_per_session")),
+            "step_s": median(steps) if steps else None,
+            "min_steps": min(values("min_steps"), default=None),
+            "low_speech_s": median(speech) if speech else None,
+        }
     )
 
 

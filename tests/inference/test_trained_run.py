@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from depmm.config import load_config
+from depmm.corpora.corpus_facts import Windows
+from depmm.data.training_reference import TrainingReference
 from depmm.inference import InferenceError
-from depmm.inference.trained_run import read_trained_run
+from depmm.inference.trained_run import combine_references, read_trained_run
 
 
 def test_a_run_is_described(run_folder, predictor):
@@ -56,3 +58,33 @@ def test_the_command_reports_an_unusable_run(corpus, tmp_path, depmm):
     assert code == 2
     assert str(tmp_path / "no") in err
     assert "Traceback" not in err
+
+
+def test_models_that_agree_read_a_recording_as_in_their_training():
+    reference = TrainingReference(
+        windows=Windows(length_s=4.0, hop_s=2.0),
+        windows_in_steps=True,
+        whole_files=True,
+        windows_of_table=True,
+        short_windows=False,
+        step_s=3.5,
+        min_steps=2,
+        low_speech_s=1.5,
+        aligned=True,
+        audio_track=1,
+        audio_channel=2,
+        separate_files=True,
+        files_per_session=3,
+    )
+    unset = [name for name, value in TrainingReference() if value == getattr(reference, name)]
+    assert not unset, "give every field a value that differs from its default"
+    assert combine_references([reference, reference]) == reference
+
+
+def test_what_differs_between_models_has_its_default():
+    first = TrainingReference(audio_track=1, whole_files=True, step_s=2.0, files_per_session=2)
+    second = TrainingReference(audio_track=0, step_s=4.0, separate_files=True, min_steps=3)
+    combined = combine_references([first, second])
+    assert combined == TrainingReference(
+        step_s=3.0, files_per_session=2, separate_files=True, min_steps=3
+    )
