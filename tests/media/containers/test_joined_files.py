@@ -49,3 +49,25 @@ def test_a_second_mp4_file_is_named_with_its_position(tmp_path: Path) -> None:
     for read in (decode_all, lambda path: list(decode_frames(path, 5))):
         with pytest.raises(MediaError, match=f"second recording begins at byte {n_bytes} of"):
             read(path)
+
+
+@pytest.mark.parametrize("text", ["converted from fLaC by a program", "fLaC"])
+def test_the_marker_in_the_metadata_of_a_flac_file_is_no_second_file(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+        file.comment = text
+        file.write(tone(1, 16_000))
+    assert text.encode() in path.read_bytes()
+    assert sum(len(block) for block in decode_audio(path)) == 16_000
+
+
+def test_a_second_flac_file_is_found_where_two_blocks_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.zeros(16_000), 16_000)
+    first = path.read_bytes()
+    for n_bytes in range((1 << 20) - 8, (1 << 20) + 8):
+        path.write_bytes(first + bytes(n_bytes - len(first) + 4) + first)
+        with pytest.raises(MediaError, match=f"second recording begins at byte {n_bytes + 4} of"):
+            list(decode_audio(path))
