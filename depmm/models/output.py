@@ -21,6 +21,9 @@ class DepressionOutput(ModelOutput):
         Input of the head.
     branch_logits : dict of str to Tensor, shape (B, out)
         Logits of each branch before they are fused.
+    branch_mask : Tensor, shape (B, K), bool, optional
+        Branches whose modalities each session has, in the order of ``branch_logits``; None if
+        every session has all of them.
     step_logits : Tensor, shape (B, L, out), optional
         Logits of each step, if the model has an auxiliary step head.
     step_mask : Tensor, shape (B, L), bool
@@ -32,6 +35,7 @@ class DepressionOutput(ModelOutput):
     prediction: Tensor | None = None
     logits: Tensor | None = None
     branch_logits: dict[str, Tensor] | None = None
+    branch_mask: Tensor | None = None
     step_logits: Tensor | None = None
     step_mask: Tensor | None = None
     nuisance_logits: dict[str, Tensor] | None = None

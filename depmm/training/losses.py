@@ -65,7 +65,7 @@ def compute_batch_loss(
     auxiliary_loss_weight : float
         Weight of the mean loss over the steps of a session, if the model predicts single steps.
     branch_loss_weight : float
-        Weight of the mean loss over the branches of the fusion.
+        Weight of the mean loss over the branches of the fusion whose modalities the session has.
 
     Returns
     -------
@@ -82,5 +82,10 @@ def compute_batch_loss(
         loss = loss + auxiliary_loss_weight * (steps * mask).sum(1) / mask.sum(1)
     if output.branch_logits is not None and branch_loss_weight > 0:
         branches = [head.loss(logits, target) for logits in output.branch_logits.values()]
-        loss = loss + branch_loss_weight * torch.stack(branches).mean(dim=0)
+        stacked = torch.stack(branches, dim=1)
+        if output.branch_mask is None:
+            mean = stacked.mean(dim=1)
+        else:  # the logit of a missing modality depends on nothing but weights
+            mean = (stacked * output.branch_mask).sum(1) / output.branch_mask.sum(1)
+        loss = loss + branch_loss_weight * mean
     return (loss * weight).sum()

@@ -203,3 +203,22 @@ def test_samples_by_seed_and_their_mean(corpus, data):
 )
 def test_fusions_without_random_gates_are_not_sampled(corpus, data, override):
     assert "gate_std" not in predict(build_with_large_weights(corpus, override), data)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@torch.no_grad()
+def test_branches_of_a_missing_modality_are_masked(fusion):
+    encoder = {"kind": "feature_cnn", **ENCODERS["feature_cnn"]}
+    config = ModelConfig(
+        encoders={"audio": encoder, "face": encoder}, fusion={"kind": fusion, **FUSIONS[fusion]}
+    )
+    model, x = build_model(config).eval(), inputs_of("feature_cnn")["audio"]
+    missing = replace(x, lengths=np.array([[30, 20], [0, 0]]))
+    output = model({"audio": x, "face": missing})
+    names = list(output.branch_logits)
+    assert output.branch_mask.tolist() == [
+        [True] * len(names),
+        [name in ("audio", "multimodal") for name in names],
+    ]
+    complete = replace(x, lengths=np.full((2, 2), 30))
+    assert model({"audio": complete, "face": complete}).branch_mask is None

@@ -49,3 +49,22 @@ def test_loss_of_the_branches_by_hand():
     expected += 0.75 * (np.log1p(np.exp(2)) + 0.4 * branches[1])
     loss = compute_batch_loss(BinaryHead(), output, target, weight, 1.0, 0.4)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_branch_whose_modality_is_missing_has_no_loss():
+    values = {"audio": [[1.0], [0.0]], "face": [[50.0], [3.0]]}
+    logits = {name: torch.tensor(value, requires_grad=True) for name, value in values.items()}
+    output = DepressionOutput(
+        logits=torch.tensor([[0.0], [2.0]]),
+        branch_logits=logits,
+        branch_mask=torch.tensor([[True, False], [True, True]]),
+        step_mask=torch.ones(2, 1, dtype=torch.bool),
+    )
+    target, weight = torch.tensor([1.0, 0.0]), torch.tensor([0.25, 0.75])
+    branches = np.log1p(np.exp(-1)), (np.log(2) + np.log1p(np.exp(3))) / 2
+    expected = 0.25 * (np.log(2) + 0.4 * branches[0])
+    expected += 0.75 * (np.log1p(np.exp(2)) + 0.4 * branches[1])
+    loss = compute_batch_loss(BinaryHead(), output, target, weight, 1.0, 0.4)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert logits["face"].grad[0] == 0 != logits["face"].grad[1]

@@ -88,13 +88,12 @@ def record_weights(
                 hooks.enter_context(handle)
         logits, branch_logits = model.fuse(features, masks)
     present = torch.stack(list(masks.values())).any(dim=0)
-    has = {name: mask.any(dim=1) for name, mask in masks.items()} | {"multimodal": present.any(1)}
     weights = torch.ones(len(present), len(branch_logits))
     for values in gates:  # of one call
         weights = masked_mean(values.mean(-1), present).float().cpu()
     branches = build_branch_table(
         {name: model.head.logit(value) for name, value in branch_logits.items()},
-        torch.stack([has[name] for name in branch_logits], dim=1),
+        model.present_branches(masks, branch_logits),
         weights.numpy(),
     )
     attention = _build_attention_table(calls, masks) if calls else None
