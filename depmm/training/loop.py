@@ -167,7 +167,8 @@ def _train_network(
             freeze_parameters(model, frozen, phase.freeze_encoders)
             trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
             if len(progress["rates"]) == index:
-                progress["rates"].append(find_learning_rate(trainer, phase, begin))
+                with float32_precision(settings.matmul_precision, accelerator.device):
+                    progress["rates"].append(find_learning_rate(trainer, phase, begin))
                 if phase.learning_rate == "find":  # the search has changed the optimizer's state
                     trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
             if progress["epoch"] > begin:
