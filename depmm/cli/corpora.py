@@ -52,7 +52,9 @@ def simulate(
         typer.Option(help="words per subject; default: 12, with --spec 2 or 3 per recording"),
     ] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
-    effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
+    effect: Annotated[
+        float | None, typer.Option(help="size of the planted effect; default: 1")
+    ] = None,
     workers: Workers = None,
     words: Annotated[
         Path | None,
@@ -90,13 +92,14 @@ def simulate(
     if design is not None:
         given = {
             "--spec": spec, "--steps": steps, "--words": words, "--confound": confound,
-            "--pattern": pattern,
+            "--pattern": pattern, "--effect": effect, "--workers": workers,
         }  # fmt: skip
         for option, value in given.items():
-            if value:
+            if value is not None:
                 raise typer.BadParameter("cannot be combined with --design", param_hint=option)
         _simulate_design(out, design, subjects, seed)
         return
+    effect = 1.0 if effect is None else effect
     if spec is not None:
         if words is not None:
             raise typer.BadParameter(
@@ -139,7 +142,7 @@ def simulate(
 def _simulate_design(out: Path, design: str, subjects: int | None, seed: int) -> None:
     from depmm.simulation.design_corpus import simulate_design
 
-    truth = simulate_design(out, design, subjects=subjects or 150, seed=seed)
+    truth = simulate_design(out, design, subjects=150 if subjects is None else subjects, seed=seed)
     counts = ", ".join(f"{n} {split}" for split, n in truth["n_subjects"].items())
     best = ", ".join(f"{name} {value:.3f}" for name, value in truth["bayes_auroc"].items())
     echo(f"{out}: design {design}, {counts} subjects; AUROC of the Bayes classifier: {best}")

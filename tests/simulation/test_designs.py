@@ -179,3 +179,16 @@ def test_arguments_that_cannot_be_used_are_refused(tmp_path, depmm):
     result = depmm("simulate", tmp_path / "new", "--design", "additive", "--steps", 3)
     assert result.code == 2
     assert "--steps" in result.err
+
+
+@pytest.mark.parametrize("option", [("--effect", 0), ("--steps", 0), ("--workers", 2)])
+def test_options_that_a_design_would_ignore_are_refused(tmp_path, depmm, option):
+    result = depmm("simulate", tmp_path / "new", "--design", "additive", *option)
+    assert result.code == 2
+    assert option[0] in result.err
+
+
+def test_a_design_without_subjects_is_refused(tmp_path, depmm):
+    result = depmm("simulate", tmp_path / "new", "--design", "additive", "--subjects", 0)
+    assert result.code != 0
+    assert "subjects is 0" in result.err
