@@ -275,7 +275,8 @@ def train(data: MemoryData, study: Study) -> tuple[DepressionModel, int]:
     target = torch.tensor(data.sessions["target"].to_numpy(np.float32)[validation_rows])
     best, best_epoch, weights = np.inf, -1, {}
     for epoch in range(config.training.epochs):
-        if epoch - best_epoch > (config.training.patience or epoch):
+        patience = config.training.patience
+        if patience is not None and epoch - best_epoch > patience:
             break
         trainer.train_epoch(epoch, 0, config.training.epochs, config.training.learning_rate, [])
         logits, _ = predict(model, data, "validation")
@@ -315,6 +316,7 @@ def run(study: Study, out: Path) -> None:
     torch.set_num_threads(1)
     gc.freeze()  # accelerate collects garbage; the imported modules are none
     data = MemoryData(study.design, study.subjects, study.seed)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
     memory, began = memory_mib("VmRSS"), time.process_time()
     model, best_epoch = train(data, study)
     seconds, peak = time.process_time() - began, memory_mib("VmHWM") - memory
