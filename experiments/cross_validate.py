@@ -22,7 +22,10 @@ def main(arguments: list[str]) -> None:
         seeds = [0]
         if "--seeds" in arguments:
             position = arguments.index("--seeds")
-            seeds = [int(seed) for seed in arguments[position + 1].split(",")]
+            given = "".join(arguments[position + 1 : position + 2])
+            if not all(seed.isdecimal() for seed in given.split(",")):
+                raise SystemExit(f"--seeds is {given!r}; give numbers such as 0,1,2")
+            seeds = [int(seed) for seed in given.split(",")]
             arguments = arguments[:position] + arguments[position + 2 :]
         if not arguments:
             raise SystemExit(__doc__)

@@ -76,10 +76,10 @@ def commands(corpus: str, seed: int, workers: int) -> list[list[str]]:
 
 
 def describe_study() -> dict[str, object]:
-    """Describe what all seeds have in common: simulations, and the configs with their defaults."""
+    """Describe what all seeds have in common: commands, and the configs with their defaults."""
     names = [f"{corpus}{suffix}" for corpus in CORPORA for suffix in SYSTEMS if suffix != "_sum"]
     configs = {name: load_config(name).model_dump(mode="json") for name in names}
-    return {"simulations": SIMULATIONS, "configs": configs}
+    return {"commands": {name: commands(name, 0, 1) for name in CORPORA}, "configs": configs}
 
 
 def check_study(path: Path) -> None:

@@ -200,7 +200,7 @@ def main(arguments: list[str]) -> None:
     print("\n".join(lines))
     if expected:
         print(
-            "\nexpected: mean of ten seeds and the 99.9 % prediction interval of one further seed"
+            "\nexpected: mean of other seeds and the 99.9 % prediction interval of one further seed"
         )
     else:
         print("\nno expected figures: record them with experiments/demo_seeds.py")

@@ -204,7 +204,7 @@ def combine(
 
     combined = combine_runs(runs, out)
     echo(f"{out}: {len(combined.predictions)} predictions combined")
-    for name, count in combined.lacking.items():
+    for name, count in combined.missing.items():
         if count:
             echo(f"  {count} of them without {name}")
     for note in combined.notes:

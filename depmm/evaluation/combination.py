@@ -30,7 +30,7 @@ class Combination(NamedTuple):
     ----------
     predictions : DataFrame
         The columns of ``PREDICTIONS``, without ``gate_std``.
-    lacking : dict of str to int
+    missing : dict of str to int
         Rows (session, fold and seed) that each run does not predict.
     clipped : int
         Probabilities of 0 or 1 whose logit was limited.
@@ -39,7 +39,7 @@ class Combination(NamedTuple):
     """
 
     predictions: pd.DataFrame
-    lacking: dict[str, int]
+    missing: dict[str, int]
     clipped: int
     notes: list[str]
 
@@ -120,8 +120,8 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     for name in ("y_prob", "score_pred"):
         joined[name] = combined if name == columns[first] else np.nan
     result = check_predictions(joined.reset_index()[kept])
-    lacking = {name: int(values[name].isna().sum()) for name in checked}
-    return Combination(result, lacking, clipped, notes)
+    missing = {name: int(values[name].isna().sum()) for name in checked}
+    return Combination(result, missing, clipped, notes)
 
 
 def _take_folds(tables: Mapping[str, pd.DataFrame], notes: list[str]) -> dict[str, pd.DataFrame]:
@@ -165,9 +165,9 @@ def _leave_out_validation(checked: dict[str, pd.DataFrame]) -> list[str]:
         drop = without & (table["split"] == "validation")
         left_out += int(drop.sum())
         checked[name] = table[~drop].reset_index(drop=True)
-    lacking = [name for name, found in models.items() if incomplete - found]
+    missing = [name for name, found in models.items() if incomplete - found]
     return [
-        f"{left_out} validation rows are left out, because {' and '.join(lacking)} has none: the "
+        f"{left_out} validation rows are left out, because {' and '.join(missing)} has none: the "
         "decision threshold of the combination is 0.5."
     ]
 

@@ -26,7 +26,7 @@ from depmm.inference.calibrated_prediction import calibrate_probability, calibra
 from depmm.inference.classical_prediction import predict_classical
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
-from depmm.inference.prediction_view import PredictionView, view_prediction
+from depmm.inference.prediction_view import PredictionView, largest_steps, view_prediction
 from depmm.inference.prediction_warnings import (
     alignment_warnings,
     left_out_warnings,
@@ -260,7 +260,7 @@ class Predictor:
             result=result,
             steps=divided.table[list(STEP_COLUMNS)].assign(attribution=attribution),
             attribution_reference=TRAINING if run.step_references else SESSION_REFERENCE,
-            top_steps=_top_steps(attribution),
+            top_steps=largest_steps(attribution)[:N_TOP_STEPS],
             warnings=warnings,
             quality=quality,
             view=shown,
@@ -333,14 +333,6 @@ def _attribution(
     attribution = np.full(next(iter(masks.values())).shape[1], np.nan)
     attribution[table["step"].to_numpy(int)] = table["occlusion"]
     return attribution
-
-
-def _top_steps(attribution: np.ndarray) -> list[int]:
-    """Return the indices of the steps with the largest absolute attribution."""
-    known = np.flatnonzero(np.isfinite(attribution))
-    order = np.argsort(-np.abs(attribution[known]), kind="stable")
-    top: list[int] = known[order][:N_TOP_STEPS].tolist()
-    return top
 
 
 def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:

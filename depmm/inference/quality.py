@@ -172,7 +172,7 @@ def _sound_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
 
 
 def _length_warnings(
-    quality: RecordingQuality, reference: TrainingReference, hears: bool
+    quality: RecordingQuality, reference: TrainingReference, uses_audio: bool
 ) -> Iterator[QualityWarning]:
     if reference.min_steps is None:
         yield QualityWarning(
@@ -186,7 +186,7 @@ def _length_warnings(
             f"The recording has {quality.n_steps} {'step' if quality.n_steps == 1 else 'steps'}; "
             f"the shortest training session has {reference.min_steps}.",
         )
-    if not hears or quality.speech_s is None or reference.low_speech_s is None:
+    if not uses_audio or quality.speech_s is None or reference.low_speech_s is None:
         return
     if quality.speech_s < reference.low_speech_s:
         yield QualityWarning(

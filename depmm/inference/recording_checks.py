@@ -147,9 +147,9 @@ def check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None
     """
     signals = run.signals
     counts = {name: quality.steps_with[name] for name in signals}
-    hears = any(signal.track == "audio" for signal in signals.values())
+    uses_audio = any(signal.track == "audio" for signal in signals.values())
     other = any(counts[name] for name, signal in signals.items() if signal.track != "audio")
-    if hears and not other and quality.sound and quality.sound.snr_db is None:
+    if uses_audio and not other and quality.sound and quality.sound.snr_db is None:
         raise InferenceError(
             f"{file}: the sound is digital silence, and no other modality is available.",
             file=file,

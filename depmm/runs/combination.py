@@ -79,7 +79,7 @@ def combine(runs: Sequence[Path | str], out: Path | str) -> Combination:
     with locked_folder(out, "combine"):
         description = {
             "runs": names,
-            "rows_lacking": combined.lacking,
+            "rows_missing": combined.missing,
             "clipped_probabilities": combined.clipped,
             "notes": combined.notes,
             "evaluation": evaluation,

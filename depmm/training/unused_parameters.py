@@ -40,10 +40,10 @@ def has_unused_parameters(config: Config, data: ExperimentData, model: Depressio
         ):
             return True
     single_steps = config.training.unit == "step"
-    return lacks_modality(data.dataset, data.indices("train"), single_steps)
+    return modality_is_missing(data.dataset, data.indices("train"), single_steps)
 
 
-def lacks_modality(dataset: SessionDataset, sessions: list[int], single_steps: bool) -> bool:
+def modality_is_missing(dataset: SessionDataset, sessions: list[int], single_steps: bool) -> bool:
     """Find out whether a training sample may have no signal of a modality.
 
     Parameters

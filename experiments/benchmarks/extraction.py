@@ -1,6 +1,6 @@
 """Time the extraction of faces, of a long interview, and with two worker processes.
 
-    PYTHONPATH=. python experiments/benchmarks/extraction.py faces VIDEOS... [--record]
+    python experiments/benchmarks/extraction.py faces VIDEOS... [--record]
     ... extraction.py interview VIDEOS... [--record] [--minutes 5 22]
     ... extraction.py workers VIDEOS... [--record]
 

@@ -11,9 +11,9 @@
 - Forward and backward pass of the kernels of dense attention, and of sparse attention.
 
 Batches are on the device before the clock starts. It is read after the device has finished, before
-and after a number of repetitions that takes about a second; nothing is read from the device within
-them. A row that fails, for example out of memory, states the reason instead of a value. Rows for
-which there is no time left state that.
+and after a number of repetitions that takes about half a second; nothing is read from the device
+within them. A row that fails, for example out of memory, states the reason instead of a value. Rows
+for which there is no time left state that.
 """
 
 import argparse
@@ -181,17 +181,14 @@ def measure_wrapped(name: str, wrapper: str, half: bool, setup: Setup) -> Measur
 def measure_encoder(name: str, n_steps: int, half: bool, setup: Setup) -> Measurement:
     """Measure an encoder in evaluation mode, in bfloat16 against float32."""
     settings = encoder_settings(name, setup.quick)
-    (full, n_steps), (low, _) = (
-        build_encoding(settings, setup.device, precision, n_steps, setup.quick)
-        for precision in (False, True)
-    )
-    if not half:
-        with float32_precision("highest", setup.device):
-            (rate,) = rates_in_turns([full], setup)
-        return Measurement(rate * n_steps, "steps/s")
+    built = [
+        build_encoding(settings, setup.device, low, n_steps, setup.quick)
+        for low in ((True, False) if half else (False,))
+    ]
     with float32_precision("highest", setup.device):
-        rate, reference = rates_in_turns([low, full], setup)
-    return Measurement(rate * n_steps, "steps/s", reference * n_steps, "float32")
+        rates = rates_in_turns([encode for encode, _ in built], setup)
+    steps = [rate * n for rate, (_, n) in zip(rates, built, strict=True)]
+    return Measurement(steps[0], "steps/s", *([steps[1], "float32"] if half else []))
 
 
 def measure_precompute(setup: Setup) -> Measurement:

@@ -237,6 +237,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results file")
     arguments = parser.parse_args()
     if arguments.action == "run":
+        if arguments.record:
+            parser.error("--record is an option of table")
         names = arguments.designs.split(",")
         run_studies(arguments.out, names, arguments.corpora, arguments.first)
         return

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from speaker_turns import SECONDS, choose_pairs, error_rates, interview, load_corpora
 
 from depmm.config import SAMPLE_RATE
 from depmm.measures.egemaps import measure_egemaps
@@ -28,6 +27,13 @@ from depmm.steps.turns import Turn
 from depmm.steps.turns_channels import find_channel_turns
 from depmm.steps.turns_clusters import cluster_windows
 from depmm.steps.turns_embeddings import cut_windows, scale_statistics
+from experiments.benchmarks.speaker_turns import (
+    SECONDS,
+    choose_pairs,
+    error_rates,
+    interview,
+    load_corpora,
+)
 
 CROSSTALK_DB = (-60.0, -20.0, -12.0, -6.0, -3.0)
 GAINS_DB = (0.0, -12.0)  # of the second channel

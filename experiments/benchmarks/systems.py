@@ -324,6 +324,9 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results files")
     arguments = parser.parse_args()
     refuse_settings(parser, arguments, "designs")
+    missing = None in (arguments.emodb, arguments.ravdess)
+    if arguments.part == "speech" and arguments.record and missing:
+        parser.error("--record needs --emodb and --ravdess, as the recorded command states")
     base = arguments.out.absolute()
     base.mkdir(parents=True, exist_ok=True)
     if arguments.part == "designs":

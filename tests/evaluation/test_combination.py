@@ -39,7 +39,7 @@ def test_logits_are_added():
     assert p["p1"] == pytest.approx(0.8)  # the logit of .5 is 0
     odds = (0.9 / 0.1) * (0.3 / 0.7)
     assert p["p5"] == pytest.approx(odds / (1 + odds))
-    assert combined.lacking == {"audio": 0, "face": 0}
+    assert combined.missing == {"audio": 0, "face": 0}
     assert combined.clipped == 0
     assert combined.predictions["y_true"].tolist() == [0, 1, 0, 1, 0, 1]
     # of any number of runs, in any order
@@ -54,11 +54,11 @@ def test_sessions_that_a_run_lacks_have_the_logits_of_the_others():
     p = probabilities(combined)
     assert p["p4"] == pytest.approx(0.25)
     assert p["p0"] == pytest.approx(0.5)
-    assert combined.lacking == {"audio": 2, "face": 1}
+    assert combined.missing == {"audio": 2, "face": 1}
     assert len(combined.predictions) == 6
     # a row without a prediction is not a prediction
     empty = AUDIO.assign(y_prob=AUDIO["y_prob"].where(AUDIO["subject"] != "p3"))
-    assert combine_predictions({"audio": empty, "face": FACE}).lacking["audio"] == 1
+    assert combine_predictions({"audio": empty, "face": FACE}).missing["audio"] == 1
 
 
 def test_probabilities_without_a_logit_are_limited_and_counted():

@@ -38,7 +38,7 @@ def test_a_combination_is_evaluated_alone_and_compared(tables, tmp_path, depmm):
     assert "limited" in result.out
     description = json.loads((out / "combination.json").read_text())
     assert description["runs"] == ["audio", "face"]
-    assert description["rows_lacking"] == {"audio": 0, "face": 0}
+    assert description["rows_missing"] == {"audio": 0, "face": 0}
     assert description["clipped_probabilities"] > 0
     result = depmm("evaluate", out)
     assert result.code == 0, result.err

@@ -10,7 +10,7 @@ from depmm.config import AugmentConfig, load_config
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import build_model
-from depmm.training.unused_parameters import has_unused_parameters, lacks_modality
+from depmm.training.unused_parameters import has_unused_parameters, modality_is_missing
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,12 @@ def test_a_modality_may_be_missing_in_a_sample(audio, face, augment, single_step
         settings=SimpleNamespace(modalities=["audio", "face"], augment=AugmentConfig(**augment)),
         present_steps=lambda index: present if index == 3 else complete,
     )
-    assert lacks_modality(dataset, [1, 3], single_steps) is expected
-    assert not lacks_modality(dataset, [1], single_steps) or augment == {"modality_dropout": 0.1}
+    assert modality_is_missing(dataset, [1, 3], single_steps) is expected
+    assert not modality_is_missing(dataset, [1], single_steps) or augment == {
+        "modality_dropout": 0.1
+    }
     dataset.settings.modalities = ["audio"]
-    assert not lacks_modality(dataset, [1, 3], single_steps)
+    assert not modality_is_missing(dataset, [1, 3], single_steps)
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(0.0, True), (1.0, False)])

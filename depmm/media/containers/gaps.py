@@ -112,7 +112,7 @@ class Gaps:
             "gap",
             f"{self.pauses_s:.2f} s of {recording_s:.2f} s ({self.pauses_s / recording_s:.1%}) "
             "were not transmitted because of pauses (DTX of Opus); they are filled with zeros.",
-            "Record without discontinuous transmission (DTX) if models should hear the pauses.",
+            "Record without discontinuous transmission (DTX) if the pauses are to be used.",
             self.pauses_s,
         )
 

@@ -1,6 +1,6 @@
 """Acoustic front-ends as modules: they are saved with the model and run on its device.
 
-Both are built from the transforms of torchaudio and equal librosa 0.11 with ``center=True`` and
+All are built from the transforms of torchaudio and equal librosa 0.11 with ``center=True`` and
 zero padding. The power of a short-time Fourier transform (for MFCC: in Slaney mel bands) is
 converted to decibels, limited to 80 dB below the peak of the *same* step; MFCC are the orthonormal
 DCT-II of these decibels. The limit is computed from the valid frames of one step only, so that the

@@ -44,7 +44,6 @@ def convolve_and_pool(
         ``C`` channels of the last convolution.
     """
     size = to_device(n_frames, x.device)
-    valid = length_mask(size, x.shape[-1])
     for convolution, norm in zip(convolutions, norms, strict=True):
         x = convolution(x)
         size = (size + 1) // 2

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import av
 import numpy as np
-from audit_corpora import Corpus, sample_corpus, write_sound
 
 from depmm.corpora.spec import parse_spec, specs_folder
 from depmm.corpora.spec_layout import collect_facts
 from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face
 from depmm.simulation.face_renderer import FaceRenderer
 from depmm.simulation.voice import Utterance, sample_voice, synthesise_speech
+from experiments.benchmarks.statistics.audit_corpora import Corpus, sample_corpus, write_sound
 
 RATE = 16_000
 N_SUBJECTS = 8

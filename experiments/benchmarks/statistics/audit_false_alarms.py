@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from audit_corpora import Corpus, sample_corpus, write_corpus
 
 from depmm.audit.audit import Audit, audit_manifest
 from depmm.audit.audit_folders import audit_folders
 from depmm.audit.findings import AuditInput, RecordingStatistics, recordings_table
 from depmm.corpora.manifest import read_manifest
+from experiments.benchmarks.statistics.audit_corpora import Corpus, sample_corpus, write_corpus
 
 SIZES = (16, 24, 40, 60, 100, 180)
 CODECS = ("pcm_s16le", "aac", "opus")
@@ -98,7 +98,7 @@ def count_alarms(audits: Iterator[list[str]]) -> tuple[int, Counter[str]]:
 
 def main(arguments: list[str]) -> None:
     """Print the number of corpora with a false alarm."""
-    n_tables, n_files = [int(value) for value in arguments] or (200, 20)
+    n_tables, n_files = [*map(int, arguments), *(200, 20)[len(arguments) :]]
     for title, n_corpora, check in (
         ("tables", n_tables, audit_clean_tables),
         ("files", n_files, audit_clean_files),

@@ -12,11 +12,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from audit_corpora import sample_corpus, write_corpus
-
 from depmm.audit.audit import audit_manifest
 from depmm.audit.findings import AuditInput
 from depmm.corpora.manifest import read_manifest
+from experiments.benchmarks.statistics.audit_corpora import sample_corpus, write_corpus
 
 
 def main(arguments: list[str]) -> None:

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from audit_copies import (
+
+from depmm.audit.audit_folders import audit_folders
+from experiments.benchmarks.statistics.audit_copies import (
     plant_renamed_corpora,
     plant_same_subjects,
     plant_sound_copy,
     plant_video_copy,
 )
-from audit_corpora import Corpus, sample_corpus, write_corpus
-
-from depmm.audit.audit_folders import audit_folders
+from experiments.benchmarks.statistics.audit_corpora import Corpus, sample_corpus, write_corpus
 
 N_TABLES, N_FILES = 60, 24  # subjects of a corpus of tables, and of one with files
 

@@ -20,8 +20,6 @@ import sys
 
 import numpy as np
 import pandas as pd
-from comparisons import compare, excludes_zero
-from interval_coverage import resample
 from scipy.special import expit
 
 from depmm.evaluation.baselines import add_baselines, compare_with_baselines
@@ -30,6 +28,8 @@ from depmm.evaluation.stats.calibration_line import calibration_line
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.weighted_sums import unit_weights
+from experiments.benchmarks.statistics.comparisons import compare, excludes_zero
+from experiments.benchmarks.statistics.interval_coverage import resample
 
 CLUSTERED = 0.5  # correlation of the errors of a subject
 DECISIONS = ["precision", "f1_positive", "accuracy", "brier", "rmse", "ccc"]

@@ -1,14 +1,14 @@
 """What attributions report about words and modalities without an effect: small simulations."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from attributions import measure_branches, measure_unread_steps, simulate_words
+from experiments.benchmarks.statistics.attributions import (
+    measure_branches,
+    measure_unread_steps,
+    simulate_words,
+)
 
 
 @pytest.mark.slow

@@ -1,10 +1,6 @@
 """The check for the same subjects in two corpora: small versions."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from audit_same_subjects import asks
+from experiments.benchmarks.statistics.audit_same_subjects import asks
 
 
 def test_different_subjects_with_running_numbers_are_not_asked_about():

@@ -1,13 +1,9 @@
 """The audit names planted traps, and is silent on clean corpora: small versions."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from audit_false_alarms import audit_clean_tables, count_alarms
-from audit_traps import TRAPS, finds
+from experiments.benchmarks.statistics.audit_false_alarms import audit_clean_tables, count_alarms
+from experiments.benchmarks.statistics.audit_traps import TRAPS, finds
 
 FACE = {"face position", "face size"}  # need the face model
 SLOW = {"resolution", "frame rate", "brightness"}  # more than 2 s each

@@ -1,12 +1,8 @@
 """A small version of the simulation of calibration."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from calibration import isotonic_harm, line_coverage, shifted_ece
+from experiments.benchmarks.statistics.calibration import isotonic_harm, line_coverage, shifted_ece
 
 
 def test_slope_and_intercept_correct_a_shift_that_a_temperature_does_not():

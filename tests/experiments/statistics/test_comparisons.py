@@ -1,12 +1,8 @@
 """Size and power of the comparison of runs: a small version of comparisons.py."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-import comparisons
+from experiments.benchmarks.statistics import comparisons
 
 
 @pytest.mark.slow

@@ -1,12 +1,8 @@
 """The audit asks about one person with two ids, and two people with one id."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from identity_traps import CLEAN, TRAPS, reported_identities
+from experiments.benchmarks.statistics.identity_traps import CLEAN, TRAPS, reported_identities
 
 QUICK = ("voice with two ids", "face with two ids", "two faces with one id", "clean: GRID")
 

@@ -1,14 +1,11 @@
 """Coverage of intervals and verdicts without information: a small version of coverage.py."""
 
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from interval_coverage import (
+from experiments.benchmarks.statistics.interval_coverage import (
     generate_binary,
     generate_severity,
     interval_before,

@@ -1,12 +1,8 @@
 """Coverage and size for other shapes of data: a small version of other_shapes.py."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from other_shapes import CLUSTERED, measure, measure_size
+from experiments.benchmarks.statistics.other_shapes import CLUSTERED, measure, measure_size
 
 
 @pytest.mark.slow

@@ -1,12 +1,8 @@
 """Planted bandwidth, noise and hum: a small version of statistics/recording_statistics.py."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from recording_statistics import load, recover
+from experiments.benchmarks.statistics.recording_statistics import load, recover
 
 
 @pytest.mark.slow

@@ -1,12 +1,8 @@
 """Rates of the test of words: a small version of statistics/words.py."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from words import Setting, run
+from experiments.benchmarks.statistics.words import Setting, run
 
 
 @pytest.mark.slow

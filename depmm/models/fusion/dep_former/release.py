@@ -209,9 +209,9 @@ class StackedEncoder(nn.Module):
         outputs: list[Steps] = []
         for stack, layers in enumerate(self.stacks):
             tokens = last_steps(embedded, 2**stack)
-            for number, layer in enumerate(cast(nn.ModuleList, layers)):
-                if number > 0:
-                    tokens = cast(nn.ModuleList, self.distilling[stack])[number - 1](tokens)
+            for position, layer in enumerate(cast(nn.ModuleList, layers)):
+                if position > 0:
+                    tokens = cast(nn.ModuleList, self.distilling[stack])[position - 1](tokens)
                 tokens, index = layer(tokens, None)
             tokens = tokens._replace(x=self.norm(tokens.x))
             if self.sharing_unit is not None:

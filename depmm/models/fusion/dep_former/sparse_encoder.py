@@ -141,8 +141,8 @@ class SparseEncoder(nn.Module):
         steps = self.embedding(steps)
         every = shared if self.sharing == "every_layer" else None
         indices: list[SharedIndex] = []
-        for number, block in enumerate(self.blocks):
-            if number > 0:
+        for position, block in enumerate(self.blocks):
+            if position > 0:
                 steps = max_pool(steps)
             for layer in cast(nn.ModuleList, block):
                 steps, index = layer(steps, every[len(indices)] if every is not None else None)
