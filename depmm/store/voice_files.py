@@ -12,6 +12,8 @@ from depmm.store.worker_pool import Progress
 def store_voice(store: SessionStore, keys: Sequence[SessionKey], workers: int = 0) -> int:
     """Compute and store the stream ``voice`` of the sessions that do not have it yet.
 
+    The contours of a session that was extracted again since are computed when it is read.
+
     Parameters
     ----------
     store : SessionStore
