@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -146,7 +147,7 @@ def _simulate_design(out: Path, design: str, subjects: int | None, seed: int) ->
     counts = ", ".join(f"{n} {split}" for split, n in truth["n_subjects"].items())
     best = ", ".join(f"{name} {value:.3f}" for name, value in truth["bayes_auroc"].items())
     echo(f"{out}: design {design}, {counts} subjects; AUROC of the Bayes classifier: {best}")
-    echo(f"Next: depmm index simulated_design {out} --out MANIFEST")
+    echo(f"Next: depmm index simulated_design {quote(str(out))} --out MANIFEST")
 
 
 def _simulate_layout(

@@ -1,6 +1,7 @@
 """Command that proposes a data spec."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -32,4 +33,5 @@ def new_spec(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, proposal.text)
     echo(proposal.summary())
-    echo(f"{out}: check the lines with GUESS. Next: depmm index {out} {root} --out MANIFEST")
+    command = f"depmm index {quote(str(out))} {quote(str(root))} --out MANIFEST"
+    echo(f"{out}: check the lines with GUESS. Next: {command}")

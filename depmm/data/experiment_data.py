@@ -24,6 +24,8 @@ from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
 from depmm.store.stream_columns import find_different_columns
 
+STEP_TOLERANCE_S = 0.05  # by which a stored step may be longer than in the manifest
+
 
 @dataclass(frozen=True)
 class ExperimentData:
@@ -116,6 +118,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
         without = f"without {modalities}"
     excluded[f"{without} in the store"] = int((~has_modality).sum())
     stored = stored[has_modality]
+    check_stored_steps(stored, manifest.steps, data)
     stored = stored.assign(n_selected_steps=stored["n_steps"])
     steps, masks = manifest.steps, None
     if data.steps != StepsConfig():
@@ -146,6 +149,52 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     dataset = SessionDataset(sessions, store, data, config.seed, masks)
     counts = {reason: count for reason, count in excluded.items() if count}
     return ExperimentData(sessions, dataset, score_range, counts, manifest.steps, manifest.facts)
+
+
+def check_stored_steps(stored: pd.DataFrame, steps: pd.DataFrame, data: DataConfig) -> None:
+    """Check that the store does not have other steps than the manifest.
+
+    The number of steps has to be the same, and the stored sound must not be longer than the steps.
+    Steps that were moved, or that have become longer, are not found.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Rows of the index of the store.
+    steps : DataFrame
+        Steps of the manifest.
+    data : DataConfig
+        Paths of manifest and store.
+
+    Raises
+    ------
+    DataError
+        If a session was indexed again, but not extracted again.
+    """
+    lengths = (steps["end_s"] - steps["start_s"]).where(steps["audio"].notna(), 0.0)
+    by_session = steps[SESSION_KEY].assign(length=lengths).groupby(SESSION_KEY)["length"]
+    now = by_session.agg(n_now="size", n_known="count", now_s="sum").reset_index()
+    # the unknown end of a step is that of its recording
+    now["now_s"] = now["now_s"].where(now["n_known"].eq(now["n_now"]))
+    both = stored[[*SESSION_KEY, "n_steps", "audio_s"]].merge(now, on=SESSION_KEY)
+    longest_s = both["now_s"] + STEP_TOLERANCE_S * both["n_now"]
+    changed = both[both["n_steps"].ne(both["n_now"]) | both["audio_s"].gt(longest_s)]
+    if changed.empty:
+        return
+    first = changed.iloc[0]
+    raise DataError(
+        f"data.store: {count_of(len(changed), 'session')} of {data.store} have other steps than in "
+        f"the manifest {data.manifest}: session {first['session']} has "
+        f"{count_of(int(first['n_steps']), 'step')} and {first['audio_s']:.1f} s of sound in the "
+        f"store, and {count_of(int(first['n_now']), 'step')}"
+        + ("" if pd.isna(first["now_s"]) else f" of {first['now_s']:.1f} s")
+        + " in the manifest.",
+        setting="data.store",
+        file=data.store,
+        subject=str(first["subject"]),
+        session=str(first["session"]),
+        remedy="Run depmm extract again: the manifest was written after the extraction.",
+    )
 
 
 def _other_sessions(data: DataConfig, labelled: pd.DataFrame, index: pd.DataFrame) -> DataError:

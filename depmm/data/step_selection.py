@@ -82,7 +82,7 @@ def keep_selected_steps(
     DataError
         If no step has a task or valence of the settings.
     StoreError
-        If a session is damaged or has another number of steps than in the manifest.
+        If a session is damaged.
     """
     selected = select_steps(steps, data.steps)
     by_session = selected.groupby([steps[name] for name in SESSION_KEY])

@@ -131,6 +131,8 @@ class RunFolder:
         ------
         ConfigError
             If the folder contains a run with another config, or its config cannot be read.
+        RunError
+            If the manifest has changed since the run was begun.
         AuditError
             If the audit of the manifest cannot be read.
         ManifestError
@@ -145,6 +147,7 @@ class RunFolder:
                     value=config.name,
                     remedy="Choose another name=..., or delete the folder.",
                 )
+            self._check_manifest(config.data.manifest)
             return
         audit, verdict = find_current_audit(config.data.manifest)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -161,6 +164,18 @@ class RunFolder:
         }
         write_text(self.environment, json.dumps(environment, indent=2))
         write_text(self.config, dump_config(config))
+
+    def _check_manifest(self, manifest: Path) -> None:
+        """Refuse to continue with other labels or steps than those of the run so far."""
+        if not self.environment.is_file():
+            return
+        before = read_json(self.environment).get("manifest_sha256")
+        if before not in (None, manifest_sha256(manifest)):
+            raise RunError(
+                f"{self.path}: the manifest {manifest} has changed since this run was begun.",
+                file=manifest,
+                remedy="Choose another name=..., or delete the folder.",
+            )
 
 
 def list_model_folders(path: Path) -> list[RunFolder]:

@@ -94,10 +94,12 @@ def cross_validate(
     config = load_experiment(config, overrides)
     accelerator = accelerator or build_accelerator(config)
     pooled = RunFolder(config.out / config.name)
+    # before the folder is created; seeds do not change the folds
+    n_folds = count_folds(load_experiment_data(config).sessions, config.split)
     with pooled.locked() if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             pooled.open(config)
-        runs = _run_folds(config, pooled, seeds, accelerator)
+        runs = _run_folds(config, pooled, seeds, n_folds, accelerator)
         if accelerator.is_main_process:
             pool_runs(pooled, runs)
             logger.info("%s: predictions of %d runs pooled", pooled.path, len(runs))
@@ -106,11 +108,13 @@ def cross_validate(
 
 
 def _run_folds(
-    config: Experiment, pooled: RunFolder, seeds: Sequence[int], accelerator: Accelerator
+    config: Experiment,
+    pooled: RunFolder,
+    seeds: Sequence[int],
+    n_folds: int,
+    accelerator: Accelerator,
 ) -> list[FoldRun]:
     runs: list[FoldRun] = []
-    # seeds do not change the folds
-    n_folds = count_folds(load_experiment_data(config).sessions, config.split)
     n_runs = len(seeds) * n_folds
     described = False
     with show("cross-validate", n_runs, "runs") as task:

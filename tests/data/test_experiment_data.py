@@ -151,3 +151,20 @@ def test_a_store_of_another_corpus_is_named(corpus, tmp_path):
         load_experiment_data(tiny_config(corpus, f"data.store={store}"))
     assert (info.value.setting, info.value.file) == ("data.store", store)
     assert "interviews" in str(info.value)
+
+
+@pytest.mark.parametrize("change", ["fewer steps", "shorter steps"])
+def test_a_store_with_other_steps_than_the_manifest_is_refused(corpus, tmp_path, change):
+    steps = corpus.manifest.steps.copy()
+    first = steps["session"] == steps["session"].iloc[0]
+    if change == "fewer steps":
+        steps = steps[~(first & (steps["step"] == steps["step"].max()))]
+    else:
+        steps.loc[first, "end_s"] -= 0.5 * (steps["end_s"] - steps["start_s"])[first]
+    write_manifest(replace(corpus.manifest, steps=steps), tmp_path / "manifest")
+    with pytest.raises(DataError) as info:
+        load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
+    assert info.value.setting == "data.store"
+    assert info.value.session == steps["session"].iloc[0]
+    assert "1 session of" in str(info.value)
+    assert "depmm extract again" in str(info.value)

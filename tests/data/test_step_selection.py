@@ -12,7 +12,6 @@ from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.schemas.manifest import SESSION_KEY
-from depmm.store.errors import StoreError
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
 
@@ -124,7 +123,7 @@ def test_sessions_without_the_steps_are_excluded_and_counted(corpus, tmp_path):
     assert data.dataset.session_keys[0] != tuple(steps.loc[0, SESSION_KEY])
 
     write_manifest(replace(manifest, steps=steps.drop(index=7)), tmp_path / "manifest")
-    with pytest.raises(StoreError) as info:
+    with pytest.raises(DataError, match="Run depmm extract again") as info:
         load_experiment_data(config)
     assert info.value.session == steps["session"][7]
 
@@ -146,6 +145,7 @@ def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, monkeypatch):
         return index.assign(n_steps=index["n_steps"].where(index["subject"] != "S003", 1))
 
     monkeypatch.setattr("depmm.data.experiment_data.read_index", read_changed_index)
+    monkeypatch.setattr("depmm.data.experiment_data.check_stored_steps", lambda *tables: None)
     with pytest.raises(DataError) as info:
         load_experiment_data(config)
     assert (info.value.setting, info.value.subject) == ("model.subtract_session_mean", "S003")

@@ -1,11 +1,14 @@
 """The folder of a run: created once, with its config, environment and audit."""
 
 import json
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 import yaml
 
 from depmm.config import ConfigError, load_config, load_experiment
+from depmm.corpora.manifest import write_manifest
 from depmm.runs.folder import RunError, RunFolder, find_model_folders, list_model_folders
 
 
@@ -56,3 +59,31 @@ def test_models_are_those_of_the_run_or_of_its_folds(tmp_path):
     assert names == ["seed-0-fold-0", "seed-0-fold-1", "seed-1-fold-0"]
     (tmp_path / "model.safetensors").touch()
     assert find_model_folders(tmp_path)[0].path == tmp_path
+
+
+def test_a_run_is_not_continued_with_another_manifest(corpus, tmp_path):
+    override = f"data.manifest={tmp_path / 'manifest'}"
+    config = load_config(corpus.config, [override])
+    write_manifest(corpus.manifest, tmp_path / "manifest")
+    run = RunFolder(tmp_path / "run")
+    run.open(config)
+    run.open(config)
+    sessions = corpus.manifest.sessions
+    sessions = sessions.assign(label=1 - sessions["label"])
+    write_manifest(replace(corpus.manifest, sessions=sessions), tmp_path / "manifest")
+    with pytest.raises(RunError, match="has changed since this run was begun") as info:
+        run.open(config)
+    assert info.value.file == tmp_path / "manifest"
+
+
+def test_an_interrupted_run_is_not_continued_with_another_split(tmp_path):
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    run.last_checkpoint.touch()
+    names = ["train", "validation", "test"]
+    split = pd.DataFrame({"corpus": "a", "subject": ["1", "2", "3"], "split": names})
+    run.write_split(split)
+    run.write_split(split)
+    with pytest.raises(RunError, match="the split has changed") as info:
+        run.write_split(split.assign(split=names[::-1]))
+    assert info.value.file == run.split

@@ -102,7 +102,7 @@ def test_two_trainings_into_one_folder_are_refused(corpus, tmp_path):
         train_run(corpus, run.path, *AUDIO, "training.epochs=1")
 
 
-def test_an_interrupted_run_whose_split_has_changed_is_refused(corpus, tmp_path, monkeypatch):
+def test_an_interrupted_run_whose_manifest_has_changed_is_refused(corpus, tmp_path, monkeypatch):
     write_manifest(corpus.manifest, tmp_path / "manifest")
     settings = [*AUDIO, "training.epochs=2", f"data.manifest={tmp_path / 'manifest'}"]
     with monkeypatch.context() as patch:
@@ -115,4 +115,4 @@ def test_an_interrupted_run_whose_split_has_changed_is_refused(corpus, tmp_path,
     write_manifest(replace(corpus.manifest, sessions=sessions), tmp_path / "manifest")
     with pytest.raises(RunError) as info:
         train_run(corpus, tmp_path / "run", *settings)
-    assert info.value.file == tmp_path / "run" / "split.csv"
+    assert info.value.file == tmp_path / "manifest"
