@@ -6,8 +6,7 @@ Each seed simulates, indexes and extracts both corpora, and trains and evaluates
 unimodal halves with the same seed. The first is ``FIRST_SEED``: settings of the demo were chosen
 when the figures of the seeds below it were known. A finished seed is one file in ``OUT``; the same
 command continues an interrupted study, and recordings, stores and runs of a finished seed are
-deleted.
-Seeds that were measured with other commands or configs are refused. ``--record`` writes
+deleted. Seeds that were measured with other commands or configs are refused. ``--record`` writes
 ``results/demo_seeds.json``.
 """
 

@@ -8,7 +8,7 @@ choice of these three parts. Only existing steps are encoded: padding costs no t
 # transformers has no type annotations that mypy can use
 # mypy: disallow-subclassing-any=False
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from depmm.models.encoders.encoder import Encoder, encode_present
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.dep_former import DepFormer
-from depmm.models.fusion.dep_former.release import DepFormerRelease
+from depmm.models.fusion.present_branches import present_branches
 from depmm.models.heads import build_head
 from depmm.models.host import to_device
 from depmm.models.masking import is_complete, masked_mean
@@ -213,7 +213,7 @@ class DepressionModel(PreTrainedModel):
             prediction=self.head.predict(logits),
             logits=logits,
             branch_logits=branch_logits,
-            branch_mask=None if complete else self.present_branches(masks, branch_logits),
+            branch_mask=None if complete else present_branches(self.fusion, masks, branch_logits),
             step_logits=self._step_logits(features, masks),
             step_mask=torch.stack(list(masks.values())).any(dim=0),
             nuisance_logits=nuisance_logits,
@@ -304,28 +304,6 @@ class DepressionModel(PreTrainedModel):
             }
         logits, branch_logits = self.fusion(features, masks, complete=complete)
         return logits, branch_logits
-
-    def present_branches(self, masks: dict[str, Tensor], branches: Iterable[str]) -> Tensor:
-        """Find the branches whose modalities each session has.
-
-        Parameters
-        ----------
-        masks : dict of str to Tensor, shape (B, L), bool
-            As ``encode`` returns them.
-        branches : iterable of str
-            Names of the branches, in the order of the fusion.
-
-        Returns
-        -------
-        Tensor, shape (B, K), bool
-            True if the session has the modality of the branch; for ``multimodal`` any, for the
-            cross-attention query and key.
-        """
-        if isinstance(self.fusion, DepFormer | DepFormerRelease):
-            return self.fusion.present_branches(masks)
-        has = {name: mask.any(dim=1) for name, mask in masks.items()}
-        has["multimodal"] = torch.stack(list(has.values())).any(dim=0)
-        return torch.stack([has[name] for name in branches], dim=1)
 
     @torch.no_grad()
     def sample(

@@ -28,9 +28,9 @@ CUPIDS_BOW = 0.25 * np.exp(-((ALONG / 0.18) ** 2))
 
 @dataclass(frozen=True)
 class _Eye:
-    """What does not move of an eye: its middle, the lower lid, and the tile around it."""
+    """What does not move of an eye: its side, the lower lid, and the tile around it."""
 
-    x: float
+    side: int  # -1 or 1
     lower: Array
     rows: slice
     columns: slice
@@ -74,9 +74,9 @@ class FaceRenderer:
             RGB image.
         """
         image = self._rest.copy()
-        for eye, side in zip(self._eyes, (-1, 1), strict=True):
+        for eye in self._eyes:
             self._eye(image, eye, float(motion.blink[frame]), float(motion.gaze[frame]))
-            self._brow(image, side, float(motion.brow[frame]))
+            self._brow(image, eye.side, float(motion.brow[frame]))
         self._mouth(image, float(motion.mouth[frame]))
         # the map from a frame of twice the size to the drawing, the inverse of the head's motion
         angle, centre = motion.roll[frame], HALF * SCALE
@@ -97,7 +97,8 @@ class FaceRenderer:
         return frame_rgb
 
     def _eye(self, image: NDArray[np.uint8], eye: _Eye, blink: float, gaze: float) -> None:
-        face, size, x, y = self.face, self.face.eye_size, eye.x, self.face.eye_y
+        face, size = self.face, self.face.eye_size
+        x, y = eye.side * face.eye_gap, face.eye_y
         upper = y + 2 - (0.52 * size + 2) * ARCH * (1 - blink) + 1.5 * blink * ARCH
         lid = _points(x + size * ALONG, upper)
         if blink < 0.85:
@@ -152,7 +153,7 @@ def _place_eye(face: Face, side: int) -> _Eye:
     length = int(np.ceil(2 * (size + 2) * SCALE))
     lower = _points(x + size * ALONG, y + 2 + 0.26 * size * ARCH)
     columns, rows = (slice(first, first + length) for first in start.tolist())
-    return _Eye(x, lower, rows, columns, start, np.full((length, length, 3), SCLERA, np.uint8))
+    return _Eye(side, lower, rows, columns, start, np.full((length, length, 3), SCLERA, np.uint8))
 
 
 def _shade(face: Face, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from depmm.models.fusion.cross_modal_transformer import (
 )
 from depmm.models.fusion.gated_multimodal_unit import GatedMultimodalFusion
 from depmm.models.fusion.gru_attention import GruAttention
+from depmm.models.fusion.present_branches import present_branches
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
@@ -93,7 +94,7 @@ def record_weights(
         weights = masked_mean(values.mean(-1), present).float().cpu()
     branches = build_branch_table(
         {name: model.head.logit(value) for name, value in branch_logits.items()},
-        model.present_branches(masks, branch_logits),
+        present_branches(fusion, masks, branch_logits),
         weights.numpy(),
     )
     attention = _build_attention_table(calls, masks) if calls else None
