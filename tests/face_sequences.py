@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from depmm.corpora.manifest import write_manifest
 from depmm.store.derived_streams import BLENDSHAPES
 from depmm.store.index import update_tables
+from depmm.store.job_list import hash_steps
 from depmm.store.sessions import SessionStore
 
 
@@ -46,6 +47,7 @@ def write_faces(
     tensors: dict[str, np.ndarray],
     key: tuple[str, str, str] = KEY,
     rate: float = 10.0,
+    steps_hash: str = "",
 ) -> SessionStore:
     """Write a session of tracked faces; without ``face.detected``, all frames show a face."""
     store = SessionStore(root, SETTINGS)
@@ -64,7 +66,7 @@ def write_faces(
     }
     summary = {
         **SUMMARY, "n_steps": len(steps), "step_start_s": [first / rate for first, _ in steps],
-        "n_frames": n_frames, "n_frames_with_face": int(detected.sum()),
+        "n_frames": n_frames, "n_frames_with_face": int(detected.sum()), "steps_hash": steps_hash,
     }  # fmt: skip
     with store.writer() as writer:
         for name, rows in content.items():
@@ -76,21 +78,24 @@ def write_faces(
 def write_face_corpus(root: Path, n_subjects: int = 12) -> tuple[Path, Path]:
     """Write manifest and store of subjects with two steps; label 1 opens the jaw more."""
     rng = np.random.default_rng(0)
-    steps, keys = {}, []
-    for i in range(n_subjects):
-        name, key = f"s{i}", ("c", f"p{i}", f"s{i}")
-        steps[name] = [
-            {"task": task, "start_s": start, "end_s": start + 0.5, "audio": f"{i}.wav"}
-            for task, start in (("read", 0.0), ("talk", 0.5))
-        ]
+    manifest = manifest_of(
+        {
+            f"s{i}": [
+                {"task": task, "start_s": start, "end_s": start + 0.5, "audio": f"{i}.wav"}
+                for task, start in (("read", 0.0), ("talk", 0.5))
+            ]
+            for i in range(n_subjects)
+        }
+    )
+    hashes = hash_steps(manifest)
+    keys = [("c", f"p{i}", f"s{i}") for i in range(n_subjects)]
+    for i, key in enumerate(keys):
         jaw = 0.2 + 0.4 * (i % 2) + rng.normal(0, 0.02, 10)
         tensors = {
             "face.blendshapes": blendshape_rows(10, jawOpen=jaw),
             "face.pose": pose_matrices(rng.normal(0, 3, (10, 3))),
         }
-        write_faces(root / "store", [(0, 5), (5, 10)], tensors, key)
-        keys.append(key)
-    manifest = manifest_of(steps)
+        write_faces(root / "store", [(0, 5), (5, 10)], tensors, key, steps_hash=hashes[key])
     number = manifest.sessions["subject"].str[1:].astype(int)
     manifest = replace(
         manifest,

@@ -176,7 +176,9 @@ def steps(
     found = find_steps(recordings, method.find)
     found.problems[:0] = problems
     found.problems += method.unused()
-    columns = write_steps(found.steps, found.problems, out)
+    columns, kept = write_steps(found.steps, found.problems, out)
+    if kept is not None:
+        echo(f"{out} had other rows; it is now {kept}", err=True)
     for line in (f"{out}: {found.summary()}", *method.notes()):
         echo(line)
     if page is not None:

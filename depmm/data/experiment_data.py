@@ -9,7 +9,7 @@ import pandas as pd
 
 from depmm.config import Config, DataConfig, Experiment, SplitConfig, StepsConfig, TargetConfig
 from depmm.corpora.corpus_facts import CorpusFacts
-from depmm.corpora.manifest import read_manifest
+from depmm.corpora.manifest import Manifest, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.corpora.step_durations import session_durations
 from depmm.corpora.subject_groups import add_groups
@@ -21,10 +21,9 @@ from depmm.data.targets import labelled_sessions, scale_target, stratification_c
 from depmm.errors import abbreviate, count_of
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.store.index import read_index
+from depmm.store.job_list import hash_steps
 from depmm.store.sessions import SessionStore
 from depmm.store.stream_columns import find_different_columns
-
-STEP_TOLERANCE_S = 0.05  # by which a stored step may be longer than in the manifest
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
         without = f"without {modalities}"
     excluded[f"{without} in the store"] = int((~has_modality).sum())
     stored = stored[has_modality]
-    check_stored_steps(stored, manifest.steps, data)
+    check_stored_steps(stored, manifest, data)
     stored = stored.assign(n_selected_steps=stored["n_steps"])
     steps, masks = manifest.steps, None
     if data.steps != StepsConfig():
@@ -151,18 +150,15 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     return ExperimentData(sessions, dataset, score_range, counts, manifest.steps, manifest.facts)
 
 
-def check_stored_steps(stored: pd.DataFrame, steps: pd.DataFrame, data: DataConfig) -> None:
-    """Check that the store does not have other steps than the manifest.
-
-    The number of steps has to be the same, and the stored sound must not be longer than the steps.
-    Steps that were moved, or that have become longer, are not found.
+def check_stored_steps(stored: pd.DataFrame, manifest: Manifest, data: DataConfig) -> None:
+    """Check that the sessions of the store were extracted with the steps of the manifest.
 
     Parameters
     ----------
     stored : DataFrame
         Rows of the index of the store.
-    steps : DataFrame
-        Steps of the manifest.
+    manifest : Manifest
+        The manifest.
     data : DataConfig
         Paths of manifest and store.
 
@@ -171,29 +167,27 @@ def check_stored_steps(stored: pd.DataFrame, steps: pd.DataFrame, data: DataConf
     DataError
         If a session was indexed again, but not extracted again.
     """
-    lengths = (steps["end_s"] - steps["start_s"]).where(steps["audio"].notna(), 0.0)
-    by_session = steps[SESSION_KEY].assign(length=lengths).groupby(SESSION_KEY)["length"]
-    now = by_session.agg(n_now="size", n_known="count", now_s="sum").reset_index()
-    # the unknown end of a step is that of its recording
-    now["now_s"] = now["now_s"].where(now["n_known"].eq(now["n_now"]))
-    both = stored[[*SESSION_KEY, "n_steps", "audio_s"]].merge(now, on=SESSION_KEY)
-    longest_s = both["now_s"] + STEP_TOLERANCE_S * both["n_now"]
-    changed = both[both["n_steps"].ne(both["n_now"]) | both["audio_s"].gt(longest_s)]
+    now = hash_steps(manifest).rename("hash_now")
+    both = stored.merge(now, left_on=SESSION_KEY, right_index=True)
+    changed = both[both["steps_hash"] != both["hash_now"]]
     if changed.empty:
         return
     first = changed.iloc[0]
+    steps = manifest.steps
+    n_now = int((steps[SESSION_KEY] == first[SESSION_KEY]).all(axis=1).sum())
+    difference = f"it has {count_of(int(first['n_steps']), 'step')} there, and {n_now} now"
+    if first["n_steps"] == n_now:
+        difference = f"times, texts or files of its {count_of(n_now, 'step')} differ"
     raise DataError(
-        f"data.store: {count_of(len(changed), 'session')} of {data.store} have other steps than in "
-        f"the manifest {data.manifest}: session {first['session']} has "
-        f"{count_of(int(first['n_steps']), 'step')} and {first['audio_s']:.1f} s of sound in the "
-        f"store, and {count_of(int(first['n_now']), 'step')}"
-        + ("" if pd.isna(first["now_s"]) else f" of {first['now_s']:.1f} s")
-        + " in the manifest.",
+        f"data.store: {count_of(len(changed), 'session')} of {data.store} were extracted with "
+        f"other steps than those of the manifest {data.manifest}. The first is "
+        f"{first['session']}: "
+        f"{difference}.",
         setting="data.store",
         file=data.store,
         subject=str(first["subject"]),
         session=str(first["session"]),
-        remedy="Run depmm extract again: the manifest was written after the extraction.",
+        remedy="Run depmm extract again with this manifest.",
     )
 
 

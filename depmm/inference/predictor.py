@@ -91,7 +91,7 @@ class Predictor:
     --------
     >>> import depmm
     >>> predictor = depmm.Predictor("runs/demo")
-    >>> prediction = predictor.predict("reading.mp4", steps="words.csv", aligned=True)
+    >>> prediction = predictor.predict("reading.mp4", steps="steps.csv", aligned=True)
     >>> 0 <= prediction.probability <= 1
     True
     """

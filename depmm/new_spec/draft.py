@@ -212,7 +212,9 @@ def _table_keys(kind: FileKind, join: Join) -> dict[str, Any]:
 def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candidate]) -> None:
     """Add a table with its gender, age, split, scores and classes."""
     words, fields = kind.words, dict(join.fields)
-    comments = []
+    comments: list[str] = []
+    codes: dict[str, dict[str, Any]] = {}
+    found: list[Candidate] = []
     if join.n_ids:
         comments.append(
             f"has {join.n_matched} of {join.n_ids} subjects or files that were compared"
@@ -229,12 +231,11 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             continue
         trait = find_traits(column, cells)
         if trait is not None:
-            name, codes, note = trait
+            name, names, note = trait
             target = name if name == "age" else f"{name}_code"
             fields[target] = column
-            if codes:
-                known = draft.codes.setdefault(name, {"of": target, "names": {}})
-                known["names"] |= codes
+            if names:
+                codes[name] = {"of": target, "names": names}
             comments += [note] if note else []
             continue
         label = find_label(column, cells, words)
@@ -247,10 +248,9 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             if field_name is None:
                 field_name = base if base not in taken else f"{base}_{len(draft.tables) + 1}"
             fields[field_name] = column
-            candidates.append((label.rank, label, field_name))
-            draft.label_ids.append(join.ids)
-    for name in [name for name in fields if name in taken and name not in draft.codes]:
-        if name not in {n for _, _, n in candidates} and not name.endswith("_code"):
+            found.append((label.rank, label, field_name))
+    for name in [name for name in fields if name in taken and name not in {*draft.codes, *codes}]:
+        if name not in {n for _, _, n in (*candidates, *found)} and not name.endswith("_code"):
             fields.pop(name)
     if not fields:
         draft.unjoined.append(kind.layout.shape.sample[0])
@@ -262,14 +262,15 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
         keys["nearest"] = {"column": column, "format": form, "within_days": _WITHIN_DAYS}
         comments.append(f"GUESS: each row belongs to a visit at most {_WITHIN_DAYS} days away")
     elif kind.content.kind == "table" and (conflict := join.find_conflict(list(fields.values()))):
-        draft.note("tables", conflict)
-        for index in [i for i, c in enumerate(candidates) if c[2] in fields][::-1]:
-            if not any(
-                c[2] in entry.keys["fields"] for entry in draft.tables for c in [candidates[index]]
-            ):
-                del candidates[index], draft.label_ids[index]
-        draft.unjoined.append(kind.layout.shape.sample[0])
-        return
+        if not conflict.is_rare:
+            draft.note("tables", f"not used: {conflict}")
+            draft.unjoined.append(kind.layout.shape.sample[0])
+            return
+        comments.append(f"depmm index will stop: {conflict}")
+    candidates += found
+    draft.label_ids += [join.ids] * len(found)
+    for name, known in codes.items():
+        draft.codes.setdefault(name, {"of": known["of"], "names": {}})["names"] |= known["names"]
     draft.tables.append(Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0]))
 
 

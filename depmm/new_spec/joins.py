@@ -10,6 +10,40 @@ from depmm.new_spec.spans import Layout, match_values
 from depmm.new_spec.words import SUBJECT, VISIT
 
 _MIN_SHARE = 0.5
+_MAX_ERRORS = 0.2  # share of keys with different rows that are errors of the table
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Rows of a table that have the same keys, but differ.
+
+    Attributes
+    ----------
+    file : str
+        The table.
+    key : str
+        The first key with different rows.
+    n_different, n_keys : int
+        Keys with different rows, and all keys.
+    """
+
+    file: str
+    key: str
+    n_different: int
+    n_keys: int
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is an error of some rows, and not the layout of the table."""
+        return self.n_different < _MAX_ERRORS * self.n_keys
+
+    def __str__(self) -> str:
+        several = f"{self.file} has several different rows for {self.key}"
+        if self.n_different > 1:
+            several += f" and {self.n_different - 1} more"
+        if self.is_rare:
+            return f"{several}. Correct the table"
+        return f"{several}. Join a visit or a date as well (nearest:, in Data specs)"
 
 
 @dataclass
@@ -42,8 +76,8 @@ class Join:
         """The cells of the first joined column."""
         return set(self.cells(next(iter(self.join))))
 
-    def find_conflict(self, columns: list[str]) -> str:
-        """Describe rows of one recording that differ.
+    def find_conflict(self, columns: list[str]) -> "Conflict | None":
+        """Find rows of one recording that differ.
 
         Parameters
         ----------
@@ -52,19 +86,20 @@ class Join:
 
         Returns
         -------
-        str
-            An example and a remedy; empty without such rows.
+        Conflict or None
+            The first one; None without such rows.
         """
         used = [self.cells(column) for column in columns]
         keys = zip(*(self.cells(column) for column in self.join), strict=True)
         first: dict[tuple[str, ...], tuple[str, ...]] = {}
+        different: dict[tuple[str, ...], None] = {}
         for key, row in zip(keys, zip(*used, strict=True), strict=True):
             if first.setdefault(key, row) != row:
-                return (
-                    f"not used: {self.kind.layout.shape.sample[0]} has several different rows for "
-                    f"{', '.join(key)}. Join a visit or a date as well (nearest:, in Data specs)"
-                )
-        return ""
+                different[key] = None
+        if not different:
+            return None
+        file, key = self.kind.layout.shape.sample[0], next(iter(different))
+        return Conflict(file, ", ".join(key), len(different), len(first))
 
     def cells(self, column: str) -> list[str]:
         """Return the cells of a column, or of a part of the path.

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest_rules import is_safe_path
 from depmm.corpora.spec_schema import TRUTH_FILE
+from depmm.new_spec.contents import SOUND, VIDEO
 
 MAX_SAMPLE = 1000  # paths per shape
 MAX_SHAPES = 300
@@ -72,7 +73,7 @@ class FolderContent:
     n_other : int
         Files with further shapes than ``MAX_SHAPES``.
     n_empty : int
-        Files without content.
+        Files without content that are no recordings by their extension.
     empty : list of str
         The first ``MAX_EMPTY`` of them.
     """
@@ -180,7 +181,11 @@ def walk(root: Path, content: FolderContent | None = None) -> Iterator[str]:
                 below.append(path + "/")
             elif not _is_usable(path):
                 counts.n_unsafe += 1
-            elif entry.stat(follow_symlinks=False).st_size == 0:
+            elif (
+                entry.stat(follow_symlinks=False).st_size == 0
+                # an empty recording is one that was lost, which the extraction reports
+                and PurePosixPath(path).suffix.lower() not in SOUND | VIDEO
+            ):
                 counts.n_empty += 1
                 if len(counts.empty) < MAX_EMPTY:
                     counts.empty.append(path)

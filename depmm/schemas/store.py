@@ -11,6 +11,7 @@ INDEX = TableSchema(
         SUBJECT,
         SESSION,
         Column("settings_hash", "str", "Hash of the extraction settings, part of the file name"),
+        Column("steps_hash", "str", "Hash of the steps of the manifest: their times, texts, files"),
         Column("n_steps", "int64", "Number of steps in the manifest"),
         Column("audio_s", "float64", "Length of the stored sound, all steps together", unit="s"),
         Column("n_frames", "int64", "Number of sampled video frames"),

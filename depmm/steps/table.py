@@ -1,5 +1,6 @@
 """The table of steps: its rows, its writer, and the lines of a spec that read it."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -115,10 +116,13 @@ def check_output(out: Path) -> None:
         )
 
 
-def write_steps(steps: Iterable[Step], problems: Iterable[StepProblem], out: Path) -> list[str]:
+def write_steps(
+    steps: Iterable[Step], problems: Iterable[StepProblem], out: Path
+) -> tuple[list[str], Path | None]:
     """Write the table of steps, and next to it the table of problems if there are any.
 
-    Both files are replaced atomically. A table of problems of an earlier run is removed.
+    Both files are replaced atomically. A table of problems of an earlier run is removed. A table of
+    steps with other rows, which may have been corrected by hand, is renamed.
 
     Parameters
     ----------
@@ -131,27 +135,39 @@ def write_steps(steps: Iterable[Step], problems: Iterable[StepProblem], out: Pat
 
     Returns
     -------
-    list of str
+    columns : list of str
         The columns of the table; a column without a value in any row is left out.
+    kept : Path or None
+        New name of a table that had other rows, for example ``words.1.csv``.
     """
     ordered = sorted(steps, key=lambda step: (step.path, step.start_s, step.end_s))
-    columns = _write(STEP_TABLE, [asdict(step) for step in ordered], out)
+    columns, text = _format(STEP_TABLE, [asdict(step) for step in ordered])
+    kept = None
+    if out.is_file() and out.read_bytes() != text.encode("utf-8", "backslashreplace"):
+        kept = _rename(out)
+    write_text(out, text)
     rows = [asdict(problem) for problem in problems]
     if rows:
-        _write(STEP_PROBLEMS, rows, problems_path(out))
+        write_text(problems_path(out), _format(STEP_PROBLEMS, rows)[1])
     else:
         problems_path(out).unlink(missing_ok=True)
-    return columns
+    return columns, kept
 
 
-def _write(schema: TableSchema, rows: Sequence[dict[str, object]], out: Path) -> list[str]:
+def _format(schema: TableSchema, rows: Sequence[dict[str, object]]) -> tuple[list[str], str]:
+    """Return the names of the columns that have values, and the table as CSV."""
     optional = [column.name for column in schema.columns if not column.required]
     empty = {name for name in optional if all(row[name] is None for row in rows)}
     table = schema.build(
         [{name: value for name, value in row.items() if name not in empty} for row in rows]
     )
-    write_text(out, to_csv(table.round(_DECIMALS)))
-    return [str(name) for name in table.columns]
+    return [str(name) for name in table.columns], to_csv(table.round(_DECIMALS))
+
+
+def _rename(table: Path) -> Path:
+    """Rename a table to the first free name of ``words.1.csv``, ``words.2.csv`` ..."""
+    names = (table.with_name(f"{table.stem}.{number}.csv") for number in itertools.count(1))
+    return table.rename(next(name for name in names if not name.exists()))
 
 
 def spec_lines(out: Path, root: Path, columns: Sequence[str]) -> str:

@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 _TABLES = (WARNINGS, FAILURES, INDEX)
-_FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face", "n_steps_with_text")
+_FROM_SUMMARY = (
+    "steps_hash", "n_steps", "audio_s", "n_frames", "n_frames_with_face", "n_steps_with_text",
+)  # fmt: skip
 
 
 def read_index(store: SessionStore) -> pd.DataFrame:

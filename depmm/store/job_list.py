@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -49,34 +49,80 @@ def list_jobs(
     list of SessionJob
         One job per session, sorted by key.
     """
-    step_columns = [
-        "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
-        "text",
-    ]  # fmt: skip
-    step_columns += [name for name in ("previous_end_s",) if name in manifest.steps]
-    streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
     sizes: dict[str | None, int | None] = {None: None}
     jobs = []
-    for key, steps in _records(manifest.steps, step_columns).items():
-        if manifest.facts.get(key[0], CorpusFacts()).text_speaker == "unknown":
-            steps = [step | {"text": None} for step in steps]
-        streams = streams_of.get(key, [])
+    for key, steps, streams in _sessions(manifest):
         paths = [step[modality] for step in steps for modality in TRACKS]
         paths += [stream["path"] for stream in streams]
         for path in paths:
             if path not in sizes:
                 sizes[path] = file_size(root / path)
         # if a recording is replaced, or a time or text changes, the session is extracted again
-        content = [steps, streams, [sizes[path] for path in paths]]
-        text = json.dumps(content, sort_keys=True, default=str)
-        source_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+        source_hash = _hash([steps, streams, [sizes[path] for path in paths]])
         jobs.append(
             SessionJob(
-                key, steps, streams, root, store.url, store.settings, source_hash, landmarker,
-                allow_pickle, sum(max(0, sizes[path] or 0) for path in set(paths)),
+                key, steps, streams, root, store.url, store.settings, source_hash,
+                _hash_steps(steps, streams), landmarker, allow_pickle,
+                sum(max(0, sizes[path] or 0) for path in set(paths)),
             )
         )  # fmt: skip
     return jobs
+
+
+def hash_steps(manifest: Manifest) -> pd.Series:
+    """Compute a hash of the steps of each session, to compare with those of the store.
+
+    Times, texts, tracks, channels, the names of the files and the streams of the corpus are part of
+    it; the folders of the files are not, so that a corpus may be moved.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Sessions and steps.
+
+    Returns
+    -------
+    Series of str
+        Hashes, indexed by the key of the session.
+    """
+    hashes = {key: _hash_steps(steps, streams) for key, steps, streams in _sessions(manifest)}
+    keys = pd.MultiIndex.from_tuples(list(hashes), names=SESSION_KEY)
+    return pd.Series(list(hashes.values()), index=keys, dtype=str)
+
+
+def _sessions(
+    manifest: Manifest,
+) -> Iterator[tuple[SessionKey, list[dict[str, Any]], list[dict[str, Any]]]]:
+    """List key, steps and streams of each session, without texts of an unknown speaker."""
+    columns = [
+        "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
+        "text",
+    ]  # fmt: skip
+    columns += [name for name in ("previous_end_s",) if name in manifest.steps]
+    streams = _records(manifest.features, ["step", "name", "path", "reader"])
+    for key, steps in _records(manifest.steps, columns).items():
+        if manifest.facts.get(key[0], CorpusFacts()).text_speaker == "unknown":
+            steps = [step | {"text": None} for step in steps]
+        yield key, steps, streams.get(key, [])
+
+
+def _hash_steps(steps: list[dict[str, Any]], streams: list[dict[str, Any]]) -> str:
+    files = {"audio", "face", "path"}
+    return _hash(
+        [
+            {
+                name: PurePosixPath(value).name if name in files else value
+                for name, value in row.items()
+                if value is not None
+            }
+            for row in [*steps, *streams]
+        ]
+    )
+
+
+def _hash(content: list[Any]) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def estimate_costs(jobs: Sequence[SessionJob]) -> list[float]:

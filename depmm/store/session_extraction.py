@@ -107,6 +107,7 @@ def _extract_parts(
                 "streams": streams,
                 "warnings": reading.warnings,
                 "source_hash": job.source_hash,
+                "steps_hash": job.steps_hash,
             }
             names = list(dict.fromkeys(step["audio"] or step["face"] for step in job.steps))
             if None not in names:

@@ -38,6 +38,8 @@ class SessionJob:
         Extraction settings.
     source_hash : str
         Hash of the steps and of the sizes of the files.
+    steps_hash : str
+        Hash of the steps, as :func:`depmm.store.job_list.hash_steps` computes it.
     landmarker : Path or None
         MediaPipe face model; None if no faces have to be detected.
     allow_pickle : bool
@@ -53,6 +55,7 @@ class SessionJob:
     store_url: str
     settings: ExtractConfig
     source_hash: str
+    steps_hash: str
     landmarker: Path | None
     allow_pickle: bool
     n_bytes: int

@@ -45,6 +45,7 @@ _SUMMARY = {
     "streams": dict,
     "warnings": list,
     "source_hash": str,
+    "steps_hash": str,
 }
 
 

@@ -201,6 +201,7 @@ def write_crops(folder: Path, n_sessions: int, n_steps: int) -> ExperimentData:
                 "streams": {},
                 "warnings": [],
                 "source_hash": "",
+                "steps_hash": "",
             }
             store.put(writer.save(summary), store.path("random", name, name))
     sessions = pd.DataFrame({"corpus": "random", "subject": names, "session": names})

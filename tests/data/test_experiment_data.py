@@ -153,18 +153,38 @@ def test_a_store_of_another_corpus_is_named(corpus, tmp_path):
     assert "interviews" in str(info.value)
 
 
-@pytest.mark.parametrize("change", ["fewer steps", "shorter steps"])
+@pytest.mark.parametrize("change", ["fewer", "shorter", "longer", "moved", "other text", "file"])
 def test_a_store_with_other_steps_than_the_manifest_is_refused(corpus, tmp_path, change):
     steps = corpus.manifest.steps.copy()
     first = steps["session"] == steps["session"].iloc[0]
-    if change == "fewer steps":
-        steps = steps[~(first & (steps["step"] == steps["step"].max()))]
-    else:
-        steps.loc[first, "end_s"] -= 0.5 * (steps["end_s"] - steps["start_s"])[first]
+    length = steps["end_s"] - steps["start_s"]
+    match change:
+        case "fewer":
+            steps = steps[~(first & (steps["step"] == steps["step"].max()))]
+        case "shorter":
+            steps.loc[first, "end_s"] -= 0.5 * length[first]
+        case "longer":
+            steps.loc[first, "end_s"] += 0.5 * length[first]
+        case "moved":
+            steps.loc[first, ["start_s", "end_s"]] += 0.1
+        case "other text":
+            steps.loc[first, "text"] = "word"
+        case "file":
+            steps.loc[first, "audio"] = "other/S000.flac"
     write_manifest(replace(corpus.manifest, steps=steps), tmp_path / "manifest")
     with pytest.raises(DataError) as info:
         load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
     assert info.value.setting == "data.store"
     assert info.value.session == steps["session"].iloc[0]
     assert "1 session of" in str(info.value)
+    assert ("steps there, and" in str(info.value)) == (change == "fewer")
     assert "depmm extract again" in str(info.value)
+
+
+def test_a_corpus_may_be_moved_after_the_extraction(corpus, tmp_path):
+    steps = corpus.manifest.steps.copy()
+    for name in ("audio", "face"):
+        steps[name] = "other/" + steps[name].astype(str)
+    write_manifest(replace(corpus.manifest, steps=steps), tmp_path / "manifest")
+    data = load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
+    assert len(data.sessions) == len(corpus.manifest.sessions)

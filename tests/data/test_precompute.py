@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from depmm.cli import app
 from depmm.config import ConfigError, ExtractConfig
+from depmm.corpora.manifest import write_manifest
 from depmm.data.batch import collate
 from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import DepressionModel
@@ -140,10 +141,11 @@ def test_augmentation_masks_the_same_steps_of_embeddings(corpus, store, source):
     assert len(patterns) == 12
 
 
-def test_steps_without_the_modality_have_no_embedding(corpus, store, source):
+def test_steps_without_the_modality_have_no_embedding(corpus, store, source, tmp_path):
     manifest = without_some_audio(corpus)
+    write_manifest(manifest, tmp_path / "manifest")
     extract(manifest, corpus.recordings, store, ExtractConfig(), workers=0)
-    config = load_embedding_config(corpus, store, source)
+    config = load_embedding_config(corpus, store, source, f"data.manifest={tmp_path / 'manifest'}")
     model, data = build_seeded_model(config), load_experiment_data(config)
     embedded, _ = count_embedded(model, data)
     store = embedded.dataset.embeddings["audio"]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from media_files import wav_bytes
 
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.spec import load_spec, parse_spec
@@ -117,14 +118,14 @@ def labels_by_file(manifest) -> dict[str, int]:
 
 def test_links_are_not_followed_and_names_cannot_become_yaml(tmp_path):
     outside = layouts.write(tmp_path / "outside", {"S9_secret.wav": "x"})
-    root = layouts.write(tmp_path / "in", {"S1 'a: #b.wav": "x", "S2 'a: #b.wav": "x", "e.wav": ""})
+    root = layouts.write(tmp_path / "in", {"S1 'a: #b.wav": "x", "S2 'a: #b.wav": "x", "e.txt": ""})
     (root / "link").symlink_to(outside, target_is_directory=True)
     (root / "S3 'a: #b.wav").symlink_to(outside / "S9_secret.wav")
     proposal = propose_spec(root)
     assert proposal.content.n_links == 2
     assert "secret" not in proposal.text
     spec = parse_spec(proposal.text, "own.yaml")
-    assert spec.ignore == ["e.wav"]
+    assert spec.ignore == ["e.txt"]
     assert proposal.coverage.counts[0] == 2
 
 
@@ -189,3 +190,38 @@ def test_damaged_files_and_any_names_of_columns_give_a_spec_that_can_be_read(tmp
     for text in (name, "\x1b[31m", "- a", "{b}", "'", "\U0001f600", "null", "a: b #c", "\ufeffa"):
         value = write_value({text: [text]})
         assert load_yaml(value) == {text: [text]}
+
+
+def write_voices(root, n_subjects=8):
+    (root / "audio").mkdir(parents=True)
+    for number in range(1, n_subjects + 1):
+        (root / "audio" / f"S{number:02}.wav").write_bytes(wav_bytes(np.zeros(1600)))
+    rows = [f"S{n:02},{2 * n},{'mf'[n % 2]}" for n in range(1, n_subjects + 1)]
+    return ["id,phq8,gender", *rows]
+
+
+def test_an_empty_recording_is_part_of_the_corpus(tmp_path):
+    rows = write_voices(tmp_path / "c")
+    (tmp_path / "c" / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / "c" / "audio" / "S08.wav").write_bytes(b"")
+    (tmp_path / "c" / "notes.txt").write_bytes(b"")
+    text = propose_spec(tmp_path / "c").text
+    assert load_yaml(text)["ignore"] == ["notes.txt"]
+    manifest, _ = index_corpus(parse_spec(text, "c.yaml"), tmp_path / "c", duration_s)
+    assert len(manifest.sessions) == 8
+
+
+@pytest.mark.parametrize("n_doubled", [1, 6])
+def test_a_table_with_a_few_contradictory_rows_is_proposed(tmp_path, n_doubled):
+    rows = write_voices(tmp_path / "c")
+    doubled = [f"S{n:02},{2 * n + 1},m" for n in range(1, n_doubled + 1)]
+    (tmp_path / "c" / "labels.csv").write_text("\n".join([*rows, *doubled]))
+    text = propose_spec(tmp_path / "c").text
+    spec = load_yaml(text)
+    assert "labels.csv has several different rows for S01" in " ".join(text.split())
+    assert ("Correct the table" in text) == (n_doubled == 1)
+    assert ("tables" in spec) == (n_doubled == 1)
+    assert ("label" in spec) == ("codes" in spec) == (n_doubled == 1)
+    if n_doubled == 1:
+        with pytest.raises(ManifestError, match="S01"):
+            index_corpus(parse_spec(text, "c.yaml"), tmp_path / "c", duration_s)

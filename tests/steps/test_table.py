@@ -19,7 +19,7 @@ from depmm.steps.table import (
 def test_rows_are_sorted_and_columns_without_values_are_left_out(tmp_path):
     out = tmp_path / "steps.csv"
     steps = [Step("b.wav", 0.0, 1.0), Step("a.wav", 2.0, 3.00049, "word"), Step("a.wav", 1.0, 2.0)]
-    assert write_steps(steps, [], out) == ["path", "start_s", "end_s", "text"]
+    assert write_steps(steps, [], out) == (["path", "start_s", "end_s", "text"], None)
     table = pd.read_csv(out)
     STEP_TABLE.check(table)
     assert table["path"].tolist() == ["a.wav", "a.wav", "b.wav"]
@@ -35,6 +35,19 @@ def test_problems_are_a_table_of_their_own_that_a_better_run_removes(tmp_path):
     assert table["text"].tolist() == ["'=1+1"]
     write_steps([Step("a.wav", 0.0, 1.0)], [], out)
     assert not problems_path(out).exists()
+
+
+def test_a_table_that_was_corrected_by_hand_is_kept(tmp_path):
+    out = tmp_path / "steps.csv"
+    found = [Step("a.wav", 0.0, 1.0)]
+    assert write_steps(found, [], out)[1] is None
+    assert write_steps(found, [], out)[1] is None  # the same rows
+    for number, end in ((1, "1.25"), (2, "1.5")):
+        out.write_text(corrected := out.read_text().replace("1.0", end))
+        kept = write_steps(found, [], out)[1]
+        assert kept == tmp_path / f"steps.{number}.csv"
+        assert kept.read_text() == corrected
+        assert pd.read_csv(out)["end_s"].tolist() == [1.0]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def landmarker_candidates() -> list[Path]:
 def _download(target: Path) -> None:
     remedy = (
         f"On a computer with internet access, download {LANDMARKER_URL} and copy it to this path, "
-        f"or give its path (landmarker), or set {LANDMARKER_VARIABLE}."
+        f"or give its path (landmarker), or set {LANDMARKER_VARIABLE}. Frames that are aligned "
+        "faces need no face model: give --aligned, or faces: aligned in the data spec."
     )
     try:
         with urllib.request.urlopen(LANDMARKER_URL, timeout=60) as response:
