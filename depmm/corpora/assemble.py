@@ -152,11 +152,6 @@ def build_rows(
                 rows.features.append({**step_key, **stream, "reader": reader})
         if steps:
             rows.sessions.append({**key, **row})
-            if spec.label and spec.label.required and row["instrument"] is None:
-                names = [name for name in (spec.label.score, spec.label.field) if name]
-                sources = spec.describe_sources(names)
-                message = f"session {session}: no {' or '.join(names)} in {sources}"
-                rows.missing.append(Missing("row", members[0].sources[0].path, message))
     return rows
 
 

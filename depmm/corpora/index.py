@@ -26,12 +26,13 @@ from depmm.corpora.index_report import (
 )
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.near_misses import NearMiss, find_near_misses
-from depmm.corpora.recording_files import RecordingFile, group_files
+from depmm.corpora.recording_files import FileGroup, RecordingFile, group_files
 from depmm.corpora.spec_layout import collect_facts
 from depmm.corpora.spec_schema import RecordingPattern, Spec, StepTable, Table
 from depmm.corpora.tables.joined_table import JoinedTable
 from depmm.corpora.tables.tables import read_table
 from depmm.corpora.word_lists import fill_valence, read_words
+from depmm.errors import closest
 from depmm.schemas.manifest import FEATURES, STEP_KEY
 
 
@@ -89,7 +90,7 @@ def index_corpus(
     recordings = resolve_fields(spec, roles.recordings, tables, step_table, missing, log)
     groups, superseded = group_files(spec, recordings, log)
     rows = build_rows(spec, groups, step_table, root, duration, log)
-    missing += rows.missing
+    missing += [*rows.missing, *_find_missing_labels(spec, rows, groups, roles)]
     roles.excluded += rows.excluded
     if spec.word_list:
         missing += fill_valence(rows.steps.columns, words, spec.word_list)
@@ -124,6 +125,28 @@ def _read_table(
     if table.file and not files and table.required:
         missing.append(Missing("table", table.file, "no file matches this required table"))
     return read_table(table, root, files, spec)
+
+
+def _find_missing_labels(
+    spec: Spec, rows: ManifestRows, groups: list[FileGroup], roles: FileRoles
+) -> Iterator[Missing]:
+    """Yield the sessions without the required label; one entry if its tables have no file."""
+    if spec.label is None or not spec.label.required or not rows.sessions:
+        return
+    names = [name for name in (spec.label.score, spec.label.field) if name]
+    label = " or ".join(names)
+    files = [table.file for table in spec.find_sources(names) if table.file]
+    if files and not any(roles.tables[file] for file in files):
+        similar = next(filter(None, (closest(file, roles.unmatched) for file in files)), None)
+        hint = f" (did you mean {similar!r}?)" if similar else ""
+        yield Missing("table", files[0], f"no file matches it{hint}, and no session has {label}")
+        return
+    recordings = {group.session: group.sources[0].path for group in reversed(groups)}
+    columns = rows.sessions.columns
+    for session, instrument in zip(columns["session"], columns["instrument"], strict=True):
+        if instrument is None:
+            message = f"session {session}: no {label} in {spec.describe_sources(names)}"
+            yield Missing("row", recordings[session], message)
 
 
 def _count_left_out(

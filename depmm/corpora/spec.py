@@ -180,9 +180,9 @@ def load_spec(spec: Path | str) -> Spec:
         raise _yaml_error(str(path), error) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        siblings = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        siblings = sorted(file.name for file in path.parent.glob("*.yaml"))
         raise SpecError(
-            f"{path}: cannot be read: {reason}. {did_you_mean(path.stem, siblings)}", file=path
+            f"{path}: cannot be read: {reason}. {did_you_mean(path.name, siblings)}", file=path
         ) from None
     return parse_spec(text, str(path))
 

@@ -333,9 +333,23 @@ class Spec(Settings):
         str
             The tables, or "the file name" if no table provides the fields.
         """
+        return " or ".join(table.location for table in self.find_sources(names)) or "the file name"
+
+    def find_sources(self, names: Collection[str]) -> list[Table]:
+        """Find the tables that provide fields.
+
+        Parameters
+        ----------
+        names : collection of str
+            Names of fields.
+
+        Returns
+        -------
+        list of Table
+            The tables, in the order of the spec.
+        """
         sources = {self.codes[name].of or name if name in self.codes else name for name in names}
-        tables = [table.location for table in self.tables if sources & set(table.fields)]
-        return " or ".join(tables) or "the file name"
+        return [table for table in self.tables if sources & set(table.fields)]
 
 
 def json_schema() -> str:

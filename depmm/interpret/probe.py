@@ -113,7 +113,9 @@ def probe(
         If an override changes another setting.
     """
     path, device, moved = Path(run), choose_device(), check_locations(overrides)
-    models = [embed_run(folder, device, moved) for folder in find_model_folders(path)]
+    folders = find_model_folders(path)
+    check_manifest(folders[0], moved)
+    models = [embed_run(folder, device, moved) for folder in folders]
     file = RunFolder(path).probe
     content: dict[str, Any] = {"schema_version": 2, "splits": list(splits), "nuisance": {}}
     if file.is_file():
@@ -147,7 +149,6 @@ def embed_run(
         After a training with concept erasure, the erased embeddings.
     """
     config = load_config(folder.config, overrides)
-    check_manifest(config, folder.path)
     split = SplitConfig(kind="file", file=folder.split)  # that of the training
     data = load_experiment_data(config.model_copy(update={"split": split}))
     model = DepressionModel.from_pretrained(folder.path).to(device).eval()

@@ -147,7 +147,12 @@ class RunFolder:
                     value=config.name,
                     remedy="Choose another name=..., or delete the folder.",
                 )
-            self._check_manifest(config.data.manifest)
+            if self.has_other_manifest(manifest := config.data.manifest):
+                raise RunError(
+                    f"{self.path}: the manifest {manifest} has changed since this run was begun.",
+                    file=manifest,
+                    remedy="Choose another name=..., or delete the folder.",
+                )
             return
         audit, verdict = find_current_audit(config.data.manifest)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -165,17 +170,23 @@ class RunFolder:
         write_text(self.environment, json.dumps(environment, indent=2))
         write_text(self.config, dump_config(config))
 
-    def _check_manifest(self, manifest: Path) -> None:
-        """Refuse to continue with other labels or steps than those of the run so far."""
+    def has_other_manifest(self, manifest: Path) -> bool:
+        """Tell whether a manifest differs from that with which the run was begun.
+
+        Parameters
+        ----------
+        manifest : Path
+            Folder of the manifest.
+
+        Returns
+        -------
+        bool
+            Whether its tables are others; False for a run that does not say which it had.
+        """
         if not self.environment.is_file():
-            return
+            return False
         before = read_json(self.environment).get("manifest_sha256")
-        if before not in (None, manifest_sha256(manifest)):
-            raise RunError(
-                f"{self.path}: the manifest {manifest} has changed since this run was begun.",
-                file=manifest,
-                remedy="Choose another name=..., or delete the folder.",
-            )
+        return before not in (None, manifest_sha256(manifest))
 
 
 def list_model_folders(path: Path) -> list[RunFolder]:
@@ -235,13 +246,7 @@ def find_model_folders(path: Path) -> list[RunFolder]:
     folders = list_model_folders(path)
     if not folders and not path.is_dir():
         raise missing_run(path)
-    if not folders and RunFolder(path).combination.is_file():
-        runs = ", ".join(map(str, read_json(RunFolder(path).combination).get("runs", ())))
-        raise RunError(
-            f"{path} is a combination of the predictions of {runs}, without a network of its own.",
-            file=path,
-            remedy="Explain, or predict recordings with, these runs.",
-        )
+    refuse_combination(path)
     if not folders:
         raise RunError(
             f"{path} does not contain a trained network.",
@@ -249,6 +254,28 @@ def find_model_folders(path: Path) -> list[RunFolder]:
             remedy="Check the path, or train one: depmm train CONFIG.",
         )
     return folders
+
+
+def refuse_combination(path: Path) -> None:
+    """Refuse a combination of runs where a model is needed.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run.
+
+    Raises
+    ------
+    RunError
+        If the folder is one of ``depmm combine``.
+    """
+    if (file := RunFolder(path).combination).is_file():
+        runs = ", ".join(map(str, read_json(file).get("runs", ())))
+        raise RunError(
+            f"{path} is a combination of the predictions of {runs}, without a model of its own.",
+            file=path,
+            remedy="Explain, ask, or predict recordings with, these runs.",
+        )
 
 
 def missing_run(path: Path) -> RunError:

@@ -1,10 +1,13 @@
 """Where the data of a run are now: overrides of a run that was moved."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from depmm.config import ConfigError, Experiment
-from depmm.runs.folder import RunError
+from depmm.config import ConfigError, load_experiment
+from depmm.runs.folder import RunError, RunFolder
+
+logger = logging.getLogger(__name__)
 
 LOCATIONS = ("data.manifest", "data.store", "data.workers")  # settings that change no result
 
@@ -40,29 +43,38 @@ def check_locations(overrides: Iterable[str] | None) -> list[str]:
     return checked
 
 
-def check_manifest(config: Experiment, run: Path) -> None:
-    """Check that the manifest of a run is where its config says.
+def check_manifest(run: RunFolder, overrides: Sequence[str]) -> None:
+    """Check that the manifest of a run is where its config says; warn if it has changed.
 
     Parameters
     ----------
-    config : Experiment
-        Config of the run, with overrides.
-    run : Path
-        Folder of the run.
+    run : RunFolder
+        The run, or its first fold.
+    overrides : sequence of str
+        Where the data of a moved run are, as ``key=value``.
 
     Raises
     ------
     RunError
-        If it is not.
+        If it is not there.
+    ConfigError
+        If the config of the run cannot be read.
     """
-    folder = config.data.manifest
+    folder = load_experiment(run.config, overrides).data.manifest
     if not (folder / "sessions.parquet").is_file():
         raise RunError(
-            f"{run}: the manifest of the run, {folder}, does not exist.",
+            f"{run.path}: the manifest of the run, {folder}, does not exist.",
             file=folder,
             setting="data.manifest",
             value=str(folder),
             remedy="If the data were moved, give data.manifest=FOLDER data.store=FOLDER.",
+        )
+    if run.has_other_manifest(folder):
+        logger.warning(
+            "The manifest %s has changed since the training of %s. Its labels and steps are those "
+            "of now; weights, split and predictions are those of the training.",
+            folder,
+            run.path,
         )
 
 

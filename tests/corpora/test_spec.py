@@ -32,7 +32,7 @@ def test_the_error_of_a_missing_file_has_its_path():
     assert str(info.value.file) == "nowhere/daic_woz.yaml"
     with pytest.raises(SpecError) as info:
         load_spec(specs_folder() / "emodbb.yaml")
-    assert "'emodb'" in str(info.value)
+    assert "'emodb.yaml'" in str(info.value)
 
 
 def test_every_spec_file_is_listed_by_its_corpus_id():

@@ -51,6 +51,12 @@ def test_a_combination_is_evaluated_alone_and_compared(tables, tmp_path, depmm):
     assert {rows[0]["run_a"], rows[0]["run_b"]} == {"both", "audio"}
     assert depmm("explain", out).code == 2
     assert depmm("predict", out, tables[0]).code == 2
+    code, _, err = depmm("ask", out, "modalities")
+    assert code == 2
+    assert "ask, or predict recordings with, these runs" in err
+    code, _, err = depmm("ask", out.with_name(f"{out.name}x"), "modalities")
+    assert code == 2
+    assert f"Did you mean {out}?" in err
     # a combination can be combined with another run, and be replaced
     third = pd.read_csv(tables[0]).assign(y_prob=lambda rows: rows["y_prob"] ** 2)
     third.to_csv(tmp_path / "text.csv", index=False)

@@ -1,6 +1,7 @@
 """Runs whose data, or which themselves, were moved."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import yaml
 from trained_runs import AUDIO, train_tiny
 
 from depmm.config import ConfigError, load_config
+from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.experiment_data import load_experiment_data
 from depmm.inference.trained_run import read_trained_run
 from depmm.interpret.attribution.explain import explain
@@ -40,6 +42,17 @@ def test_a_moved_run_is_explained_with_the_new_places(moved, depmm):
     code, _, err = depmm("explain", run, *places)
     assert code == 0, err
     assert len(pd.read_parquet(run / "attributions.parquet"))
+
+
+def test_a_manifest_with_other_columns_is_named(moved, tmp_path, depmm, caplog):
+    run, places = moved
+    manifest, changed = read_manifest(Path(places[0].partition("=")[2])), tmp_path / "changed"
+    write_manifest(replace(manifest, sessions=manifest.sessions.assign(age=30.0)), changed)
+    for command in (["explain", run], ["probe", run, "--nuisance", "gender", "--split", "test"]):
+        for manifest_of_now, n_warnings in ((places[0], 0), (f"data.manifest={changed}", 1)):
+            caplog.clear()
+            depmm(*command, manifest_of_now, places[1])
+            assert caplog.text.count("has changed since the training") == n_warnings
 
 
 def test_a_run_without_facts_is_measured_from_its_data(moved, tmp_path):

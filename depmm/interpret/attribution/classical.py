@@ -66,11 +66,11 @@ def explain_classical(
     ExplanationError
         If the split has no session.
     """
+    check_manifest(folders[0], overrides)
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
             config = load_experiment(folder.config, overrides)
             assert isinstance(config, ClassicalConfig)
-            check_manifest(config, run)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))

@@ -151,10 +151,10 @@ def _explain(
     device: torch.device,
     moved: list[str],
 ) -> ExplainReport:
+    check_manifest(folders[0], moved)
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
             config = load_config(folder.config, moved)
-            check_manifest(config, run)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))

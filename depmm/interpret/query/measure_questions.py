@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.sql import read_table
+from depmm.runs.folder import missing_run, refuse_combination
 
 KEYS = 'modality, "set", "group"'
 
@@ -102,6 +103,9 @@ def measure_weights(run: Path, *, top: PositiveInt = 20) -> pd.DataFrame:
 
 def _check(run: Path, table: str) -> None:
     if not (run / f"{table}.parquet").is_file():
+        if not run.is_dir():
+            raise missing_run(run)
+        refuse_combination(run)
         raise QuestionError(
             f"{run} has no {table}.parquet, which depmm explain writes for "
             f"{'linear classical models' if table == 'measure_weights' else 'classical models'}.",

@@ -21,6 +21,7 @@ from depmm.files.checksums import check
 from depmm.files.damage import DamagedFileError
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.limited_process import LimitExceeded, run_limited
+from depmm.runs.folder import missing_run, refuse_combination
 from depmm.schemas.explanations import EXPLANATIONS
 
 if TYPE_CHECKING:
@@ -61,9 +62,13 @@ def run_sql(
         the run, takes too long or too much memory, or if the run has no tables.
     DamagedFileError
         If a table of the run is damaged.
+    RunError
+        If the folder does not exist.
     """
     import pyarrow
 
+    if not Path(run).is_dir():
+        raise missing_run(Path(run))
     request = {"run": str(Path(run).absolute()), "text": text, "rows": rows, "seconds": seconds}
     try:
         answer = run_limited(
@@ -202,10 +207,16 @@ def read_table(run: Path, name: str, text: str, parameters: Sequence[Any] = ()) 
     ------
     QuestionError
         If the file does not exist, is damaged, or has no such column.
+    RunError
+        If the folder does not exist, or is a combination of runs, which has no explanations.
     """
     import duckdb
 
     if not (path := _get_path(run, name)).is_file():
+        if not run.is_dir():
+            raise missing_run(run)
+        if name in EXPLANATIONS:
+            refuse_combination(run)
         raise QuestionError(
             f"{path} does not exist.",
             file=path,

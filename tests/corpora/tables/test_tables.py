@@ -156,6 +156,12 @@ def test_a_missing_required_label_is_reported(tmp_path):
     assert report.counts["unlabelled"] == 1
     _, report = index_corpus(parse_spec(required.replace(", required: true", ""), "toy"), root)
     assert report.missing == ()
+    misspelt = required.replace("labels.json", "lables.json")
+    (root / "old").mkdir(exist_ok=True)
+    _, report = index_corpus(parse_spec(misspelt, "toy"), root)
+    assert [item.kind for item in report.missing] == ["table"]  # and not each session
+    assert "did you mean" in report.missing[0].message
+    assert "no session has phq" in report.missing[0].message
 
 
 def test_a_whole_file_is_one_cell(tmp_path):
