@@ -135,7 +135,7 @@ class Study:
         return out / name
 
 
-class MemoryData:
+class DesignData:
     """Sessions of a design in memory, in the place of the data and the loader of a training.
 
     Parameters
@@ -218,7 +218,7 @@ def describe(study: Study) -> dict[str, object]:
     }
 
 
-def build_config(data: MemoryData, study: Study) -> Config:
+def build_config(data: DesignData, study: Study) -> Config:
     """Build the config of a training, that of ``design_congruence`` but for the variant."""
     only = (UNIMODAL | CHOSEN_UNIMODAL).get(study.variant)
     names = [name for name in MODALITIES if only in (None, name)]
@@ -248,7 +248,7 @@ def build_config(data: MemoryData, study: Study) -> Config:
 
 @torch.no_grad()
 def predict(
-    model: DepressionModel, data: MemoryData, split: str, missing: str | None = None
+    model: DepressionModel, data: DesignData, split: str, missing: str | None = None
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Predict the logits of a split, fused and of each branch."""
     model.eval()
@@ -262,7 +262,7 @@ def predict(
     return torch.cat(fused).double().numpy(), joined
 
 
-def train(data: MemoryData, study: Study) -> tuple[DepressionModel, int]:
+def train(data: DesignData, study: Study) -> tuple[DepressionModel, int]:
     """Train a model, and return it with the weights of its best epoch, and this epoch."""
     config = build_config(data, study)
     torch.manual_seed(config.seed)
@@ -315,7 +315,7 @@ def run(study: Study, out: Path) -> None:
 
     torch.set_num_threads(1)
     gc.freeze()  # accelerate collects garbage; the imported modules are none
-    data = MemoryData(study.design, study.subjects, study.seed)
+    data = DesignData(study.design, study.subjects, study.seed)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
     memory, began = memory_mib("VmRSS"), time.process_time()
     model, best_epoch = train(data, study)

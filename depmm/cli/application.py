@@ -315,3 +315,29 @@ def echo_table(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         echo(f"{name:{width}s}  {text}")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read the value of ``--seeds``.
+
+    Parameters
+    ----------
+    text : str
+        Whole numbers, separated by commas.
+
+    Returns
+    -------
+    list of int
+        The seeds.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a part is not a whole number.
+    """
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}: give whole numbers separated by commas, e.g. 0,1,2", param_hint="--seeds"
+        ) from None

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from depmm.cli.application import ConfigName, Overrides, UnitName, app, echo
+from depmm.cli.application import (
+    ConfigName,
+    Overrides,
+    UnitName,
+    app,
+    echo,
+    parse_seeds,
+)
 
 if TYPE_CHECKING:
     from depmm.training.cross_corpus import CorpusLocation
@@ -55,12 +62,7 @@ def cross_corpus(
     from depmm.training.cross_corpus import plan_rows
     from depmm.training.cross_corpus_report import report_cross_corpus
 
-    try:
-        chosen = [int(seed) for seed in seeds.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"{seeds!r}: give whole numbers separated by commas, e.g. 0,1,2", param_hint="--seeds"
-        ) from None
+    chosen = parse_seeds(seeds)
     rows = plan_rows(_names(train), _names(test), _names(all_pairs))
     locations = dict(_parse_corpus(text) for text in corpus or ())
     runs = run_rows(config, rows, locations, overrides, chosen, audit)

@@ -19,6 +19,7 @@ from depmm.cli.application import (
     echo,
     echo_data,
     echo_table,
+    parse_seeds,
 )
 
 
@@ -116,13 +117,7 @@ def cross_validate(
     """
     from depmm.training.cross_validation import cross_validate as run_folds
 
-    try:
-        chosen = [int(seed) for seed in seeds.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"{seeds!r}: give whole numbers separated by commas, e.g. 0,1,2", param_hint="--seeds"
-        ) from None
-    run_folds(config, overrides, seeds=chosen)
+    run_folds(config, overrides, seeds=parse_seeds(seeds))
 
 
 @app.command()

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -23,12 +22,12 @@ from depmm.models.adversary import NuisanceHeads, embed_sessions
 from depmm.models.auto_registration import register_auto_classes
 from depmm.models.encoders.build import build_encoder, complete_settings
 from depmm.models.encoders.encoder import Encoder, encode_present
-from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.present_branches import present_branches
 from depmm.models.heads import build_head
 from depmm.models.host import to_device
+from depmm.models.input_checks import check_inputs
 from depmm.models.masking import is_complete, masked_mean
 from depmm.models.model_config import DepressionConfig
 from depmm.models.output import DepressionOutput
@@ -239,7 +238,7 @@ class DepressionModel(PreTrainedModel):
         ModelError
             As in ``forward``.
         """
-        self._check_inputs(inputs)
+        check_inputs(inputs, list(self.encoders))
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
         # below float32 only if the model itself is in half precision, not under autocast
@@ -250,31 +249,6 @@ class DepressionModel(PreTrainedModel):
             features[name] = x.to(dtype) if dtype.itemsize < 4 else x
             masks[name] = to_device(inputs[name].lengths > 0, device)
         return features, masks
-
-    def _check_inputs(self, inputs: dict[str, Inputs]) -> None:
-        """Check that there are inputs of each modality, and a signal in each session."""
-        for name in self.encoders:
-            if name not in inputs:
-                raise ModelError(
-                    f"The input {name} is not given. For a missing modality, give lengths of zero.",
-                    value=name,
-                )
-            shape, of_values = inputs[name].lengths.shape, tuple(inputs[name].values.shape[:2])
-            if shape != of_values:
-                raise ModelError(
-                    f"The input {name} has lengths of shape {shape} for values of shape "
-                    f"{of_values}: give one length for each step of each session.",
-                    value=name,
-                )
-        lengths = [inputs[name].lengths for name in self.encoders]
-        present = np.any([(length > 0).any(axis=1) for length in lengths], axis=0)
-        if not present.all():
-            empty = np.flatnonzero(~present).tolist()
-            raise ModelError(
-                f"Sessions {empty} of the batch have no step with {' or '.join(self.encoders)}. "
-                "Remove them, or use a model for a modality that they have.",
-                value=empty,
-            )
 
     def fuse(
         self, features: dict[str, Tensor], masks: dict[str, Tensor], complete: bool = False

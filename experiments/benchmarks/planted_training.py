@@ -38,7 +38,7 @@ METHODS = (SELECTED, OCCLUSION.name, *COMPUTE)
 SESSION_SUFFIX = f"_{SESSION}"  # of the column of a method whose reference is the session's mean
 
 
-class MemoryData:
+class PlantedData:
     """The sessions of a corpus, in the place of data, data set and loader of a training.
 
     Parameters
@@ -101,14 +101,14 @@ class MemoryData:
         return torch.tensor(rows), inputs
 
 
-def train_fold(config: Config, data: MemoryData) -> DepressionModel:
+def train_fold(config: Config, data: PlantedData) -> DepressionModel:
     """Train a model and return it with the weights of its best epoch.
 
     Parameters
     ----------
     config : Config
         The experiment.
-    data : MemoryData
+    data : PlantedData
         Sessions of the fold.
 
     Returns
@@ -140,7 +140,7 @@ def train_fold(config: Config, data: MemoryData) -> DepressionModel:
 
 @torch.no_grad()
 def explain_fold(
-    model: DepressionModel, data: MemoryData, methods: Sequence[str], by_session: bool = False
+    model: DepressionModel, data: PlantedData, methods: Sequence[str], by_session: bool = False
 ) -> pd.DataFrame:
     """Compute the attributions of the test sessions.
 
@@ -148,7 +148,7 @@ def explain_fold(
     ----------
     model : DepressionModel
         The trained model.
-    data : MemoryData
+    data : PlantedData
         Sessions of the fold.
     methods : sequence of str
         Some of ``METHODS``; occlusion is always computed.
@@ -239,7 +239,7 @@ def cross_validate(
         for fold in range(first.split.folds):
             settings = [*overrides, f"split.seed={seed}", f"split.fold={fold}"]
             config = load_config("planted_words", [*settings, f"seed={training_seed}"])
-            data = MemoryData(corpus, config)
+            data = PlantedData(corpus, config)
             model = train_fold(config, data)
             tested = data.indices("test")
             key = {"fold": fold, "seed": training_seed}

@@ -15,7 +15,7 @@ from depmm.data.epoch_plan import plan_epoch
 from depmm.multiple_testing import holm
 from experiments import ablation_choice, ablation_tables, ablations
 from experiments.ablation_tables import SUM, make_tables, read_results, to_markdown
-from experiments.ablations import MemoryData, Study, build_config, list_trainings, run
+from experiments.ablations import DesignData, Study, build_config, list_trainings, run
 from experiments.results import record
 
 
@@ -29,7 +29,7 @@ def results(tmp_path_factory):
 
 
 def test_the_full_model_is_that_of_the_shipped_config():
-    data = MemoryData("congruence", 4, 0)
+    data = DesignData("congruence", 4, 0)
     config = build_config(data, Study("congruence", 4, 0, "full", 40))
     shipped = load_config("design_congruence")
     assert config.model == shipped.model
@@ -39,7 +39,7 @@ def test_the_full_model_is_that_of_the_shipped_config():
 
 @pytest.mark.parametrize("design", ["additive", "congruence"])
 def test_variants_differ_from_the_full_model(design):
-    data = MemoryData(design, 4, 0)
+    data = DesignData(design, 4, 0)
     full = build_config(data, Study(design, 4, 0, "full", 1))
     assert full.model.fusion.num_steps == (24 if design == "additive" else None)
     for variant in ablations.list_variants(design)[1:]:
@@ -48,7 +48,7 @@ def test_variants_differ_from_the_full_model(design):
 
 
 def test_batches_contain_the_planned_sessions_once():
-    data = MemoryData("congruence", 10, 3)
+    data = DesignData("congruence", 10, 3)
     plan = plan_epoch([1.0] * 10, 4, 0, 0)
     rows = [index for part, _ in data.read(plan, 0) for index in part.tolist()]
     assert sorted(rows) == data.indices("train")
@@ -230,14 +230,14 @@ def test_a_training_with_other_settings_is_refused(tmp_path):
 
 
 def test_the_weights_of_the_best_epoch_are_restored():
-    data = MemoryData("congruence", 12, 0)
+    data = DesignData("congruence", 12, 0)
     model, best = ablations.train(data, Study("congruence", 12, 0, "no adapter", 2))
     assert best in (0, 1)
     assert not any(torch.isnan(p).any() for p in model.parameters())
 
 
 def test_a_branch_is_shut_off_as_if_its_gate_were_0():
-    data = MemoryData("congruence", 4, 0)
+    data = DesignData("congruence", 4, 0)
     torch.manual_seed(0)
     model = ablations.build_model(build_config(data, Study("congruence", 4, 0, "full", 1)).model)
     model.fusion.fusion.gate_logit.data = torch.tensor([0.5, -0.3, 0.2, 1.0])
@@ -250,7 +250,7 @@ def test_a_branch_is_shut_off_as_if_its_gate_were_0():
 
 
 def test_the_chosen_parts_are_those_of_the_shipped_config():
-    data = MemoryData("congruence", 4, 0)
+    data = DesignData("congruence", 4, 0)
     config = build_config(data, Study("congruence", 4, 0, ablations.CHOICE, 1))
     shipped = load_config(ablations.CHOICE)
     for name, value in ablations.CHOSEN.items():
@@ -260,7 +260,7 @@ def test_the_chosen_parts_are_those_of_the_shipped_config():
 
 
 def test_the_halves_of_the_choice_have_the_chosen_parts():
-    data = MemoryData("additive", 4, 0)
+    data = DesignData("additive", 4, 0)
     whole = build_config(data, Study("additive", 4, 0, ablations.CHOICE, 1))
     for variant, modality in ablation_tables.CHOSEN_UNIMODAL.items():
         half = build_config(data, Study("additive", 4, 0, variant, 1))
