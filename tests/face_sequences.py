@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from depmm.corpora.manifest import write_manifest
 from depmm.store.derived_streams import BLENDSHAPES
 from depmm.store.index import update_tables
-from depmm.store.job_list import hash_steps
 from depmm.store.sessions import SessionStore
+from depmm.store.step_hashes import hash_steps
 
 
 def pose_matrices(angles: np.ndarray, scale: float = 1.0) -> np.ndarray:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from depmm.config import Config, DataConfig, Experiment, SplitConfig, StepsConfig, TargetConfig
 from depmm.corpora.corpus_facts import CorpusFacts
-from depmm.corpora.manifest import Manifest, read_manifest
+from depmm.corpora.manifest import read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.corpora.step_durations import session_durations
 from depmm.corpora.subject_groups import add_groups
@@ -21,8 +21,8 @@ from depmm.data.targets import labelled_sessions, scale_target, stratification_c
 from depmm.errors import abbreviate, count_of
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.store.index import read_index
-from depmm.store.job_list import hash_steps
 from depmm.store.sessions import SessionStore
+from depmm.store.step_hashes import check_stored_steps
 from depmm.store.stream_columns import find_different_columns
 
 
@@ -117,7 +117,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
         without = f"without {modalities}"
     excluded[f"{without} in the store"] = int((~has_modality).sum())
     stored = stored[has_modality]
-    check_stored_steps(stored, manifest, data)
+    check_stored_steps(stored, manifest, str(data.store))
     stored = stored.assign(n_selected_steps=stored["n_steps"])
     steps, masks = manifest.steps, None
     if data.steps != StepsConfig():
@@ -148,47 +148,6 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     dataset = SessionDataset(sessions, store, data, config.seed, masks)
     counts = {reason: count for reason, count in excluded.items() if count}
     return ExperimentData(sessions, dataset, score_range, counts, manifest.steps, manifest.facts)
-
-
-def check_stored_steps(stored: pd.DataFrame, manifest: Manifest, data: DataConfig) -> None:
-    """Check that the sessions of the store were extracted with the steps of the manifest.
-
-    Parameters
-    ----------
-    stored : DataFrame
-        Rows of the index of the store.
-    manifest : Manifest
-        The manifest.
-    data : DataConfig
-        Paths of manifest and store.
-
-    Raises
-    ------
-    DataError
-        If a session was indexed again, but not extracted again.
-    """
-    now = hash_steps(manifest).rename("hash_now")
-    both = stored.merge(now, left_on=SESSION_KEY, right_index=True)
-    changed = both[both["steps_hash"] != both["hash_now"]]
-    if changed.empty:
-        return
-    first = changed.iloc[0]
-    steps = manifest.steps
-    n_now = int((steps[SESSION_KEY] == first[SESSION_KEY]).all(axis=1).sum())
-    difference = f"it has {count_of(int(first['n_steps']), 'step')} there, and {n_now} now"
-    if first["n_steps"] == n_now:
-        difference = f"times, texts or files of its {count_of(n_now, 'step')} differ"
-    raise DataError(
-        f"data.store: {count_of(len(changed), 'session')} of {data.store} were extracted with "
-        f"other steps than those of the manifest {data.manifest}. The first is "
-        f"{first['session']}: "
-        f"{difference}.",
-        setting="data.store",
-        file=data.store,
-        subject=str(first["subject"]),
-        session=str(first["session"]),
-        remedy="Run depmm extract again with this manifest.",
-    )
 
 
 def _other_sessions(data: DataConfig, labelled: pd.DataFrame, index: pd.DataFrame) -> DataError:

@@ -19,6 +19,7 @@ from depmm.store.errors import StoreError
 from depmm.store.failures import SessionKey
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
+from depmm.store.step_hashes import check_stored_steps
 
 OPTIONAL_SETS: frozenset[str] = frozenset({"egemaps"})  # only if named: it needs an extra
 _TABLES = ("measures.csv", "sessions.csv", "steps.csv", "codebook.csv", "effects.csv")
@@ -86,14 +87,17 @@ def collect_measures(
     MeasureError
         If a set is unknown, or a named set has no value in any session.
     StoreError
-        If no session is in the store, or a file of the store is damaged.
+        If no session is in the store, a session was extracted with other steps than those of the
+        manifest, or a file of the store is damaged.
     """
     chosen = parse_sets(sets) or [name for name in SET_NAMES if name not in OPTIONAL_SETS]
     keys: list[SessionKey] = list(manifest.sessions[SESSION_KEY].itertuples(index=False, name=None))
     stored = [key for key in keys if store.has(*key)]
     if not stored:
         raise _wrong_store(store, len(keys))
-    index = read_index(store).set_index(SESSION_KEY)
+    index = read_index(store)
+    check_stored_steps(index, manifest, store.url)
+    index = index.set_index(SESSION_KEY)
     # n_frames_with_face counts aligned faces too
     tracked = index["streams"].map(lambda streams: "head_pose" in streams)
     has_signal = {"audio": (index["audio_s"] > 0).any(), "face": tracked.any()}

@@ -39,7 +39,7 @@ class SessionJob:
     source_hash : str
         Hash of the steps and of the sizes of the files.
     steps_hash : str
-        Hash of the steps, as :func:`depmm.store.job_list.hash_steps` computes it.
+        Hash of the steps, as :func:`depmm.store.step_hashes.hash_steps` computes it.
     landmarker : Path or None
         MediaPipe face model; None if no faces have to be detected.
     allow_pickle : bool

@@ -15,6 +15,7 @@ from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import describe_sessions, load_experiment_data
 from depmm.errors import DepmmError
+from depmm.store.errors import StoreError
 from depmm.store.extract import extract
 
 
@@ -172,7 +173,7 @@ def test_a_store_with_other_steps_than_the_manifest_is_refused(corpus, tmp_path,
         case "file":
             steps.loc[first, "audio"] = "other/S000.flac"
     write_manifest(replace(corpus.manifest, steps=steps), tmp_path / "manifest")
-    with pytest.raises(DataError) as info:
+    with pytest.raises(StoreError) as info:
         load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
     assert info.value.setting == "data.store"
     assert info.value.session == steps["session"].iloc[0]

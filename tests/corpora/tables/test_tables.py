@@ -156,7 +156,7 @@ def test_a_missing_required_label_is_reported(tmp_path):
     assert report.counts["unlabelled"] == 1
     _, report = index_corpus(parse_spec(required.replace(", required: true", ""), "toy"), root)
     assert report.missing == ()
-    misspelt = required.replace("labels.json", "lables.json")
+    misspelt = required.replace("labels.json", "label.json")
     (root / "old").mkdir(exist_ok=True)
     _, report = index_corpus(parse_spec(misspelt, "toy"), root)
     assert [item.kind for item in report.missing] == ["table"]  # and not each session
