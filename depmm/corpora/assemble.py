@@ -43,6 +43,8 @@ class ManifestRows:
         File, and the reason why one of its steps is excluded.
     reasons : Counter of str
         Reason -> number of excluded steps.
+    excluded_step : str
+        The first of them; empty if there is none.
     """
 
     sessions: RowColumns = field(default_factory=RowColumns)
@@ -51,6 +53,7 @@ class ManifestRows:
     missing: list[Missing] = field(default_factory=list)
     excluded: list[tuple[str, str]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    excluded_step: str = ""
 
     def exclude(self, path: str, start_s: float, reason: str) -> None:
         """Record a step that is excluded.
@@ -64,7 +67,9 @@ class ManifestRows:
         reason : str
             Why it is excluded.
         """
-        self.excluded.append((path, f"a step at {start_s:.3f} s, {reason}"))
+        step = f"a step at {start_s:.3f} s, {reason}"
+        self.excluded.append((path, step))
+        self.excluded_step = self.excluded_step or f"{path}: {step}"
         self.reasons[reason] += 1
 
 

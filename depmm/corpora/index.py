@@ -187,10 +187,14 @@ def _count_left_out(
     yield from _count_unknown_codes(spec, recordings)
     if n_excluded := rows.reasons.total():
         reasons = dict(rows.reasons.most_common())
-        path, what = rows.excluded[0]
-        example = f"{path}: {what}"
         yield LeftOut(
-            "times of the steps", "steps", len(rows.steps), n_excluded, reasons, (), example
+            "times of the steps",
+            "steps",
+            len(rows.steps),
+            n_excluded,
+            reasons,
+            (),
+            rows.excluded_step,
         )
 
 

@@ -141,11 +141,16 @@ def group_files(
             group.streams.update(dict.fromkeys(new, recording))
         if not new:
             try:
-                superseded.append((recording.path, _superseding_file(recording, group)))
+                _check_copy(recording, group)
             except ManifestError as error:
                 if session not in failed:
                     log.add(error, f"session {session}")
                 failed.add(session)
+                continue
+            used = group.files.get(entry.modalities[0], "")
+            if entry.features is not None:
+                used = group.streams[entry.features.name].path
+            superseded.append((recording.path, used))
             continue
         group.sources.append(recording)
         group.origins.setdefault("", Origin(recording.path))
@@ -160,8 +165,8 @@ def group_files(
     return ordered, superseded
 
 
-def _superseding_file(recording: RecordingFile, group: FileGroup) -> str:
-    """Return the file of a group that is used instead of a recording.
+def _check_copy(recording: RecordingFile, group: FileGroup) -> None:
+    """Check a recording that is not used because of a file of the group.
 
     A copy (same pattern, same fields) is superseded. A file of the same pattern with another value
     of a field is an error: the spec does not use that field.
@@ -179,4 +184,3 @@ def _superseding_file(recording: RecordingFile, group: FileGroup) -> str:
                 file=recording.path,
                 session=group.session,
             )
-    return group.sources[0].path

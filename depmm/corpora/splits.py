@@ -9,6 +9,7 @@ from collections import Counter
 import pandas as pd
 
 from depmm.config import SplitConfig
+from depmm.corpora.split_classes import check_classes
 from depmm.corpora.split_files import (
     MAX_NAMED,
     SplitError,
@@ -22,7 +23,7 @@ from depmm.corpora.split_files import (
 from depmm.corpora.stratified_assignment import Stratum, SubjectKey, assign_folds, sample_evenly
 from depmm.corpora.subject_groups import group_subjects
 from depmm.errors import abbreviate
-from depmm.schemas.manifest import SPLIT, SPLITS, SUBJECT_KEY
+from depmm.schemas.manifest import SPLIT, SUBJECT_KEY
 
 __all__ = [
     "SplitError",
@@ -155,7 +156,7 @@ def make_split(
         [(*subject, parts[subject]) for subject in subjects], columns=SPLIT.names, dtype="str"
     )
     check_disjoint(split)
-    _check_classes(sessions, labels, parts, config)
+    check_classes(sessions, labels, parts, config)
     return split
 
 
@@ -366,34 +367,3 @@ def _split_from_file(subjects: list[SubjectKey], config: SplitConfig) -> dict[Su
             value=unused[0],
         )
     return parts
-
-
-def _check_classes(
-    sessions: pd.DataFrame, labels: pd.Series, parts: dict[SubjectKey, str], config: SplitConfig
-) -> None:
-    """Check that every class is in train, validation and, for k-fold, test."""
-    keys = zip(sessions["corpus"], sessions["subject"], strict=True)
-    rows = pd.DataFrame({"subject": list(keys), "class": labels.astype(object).to_numpy()})
-    rows = rows.dropna(subset=["class"])
-    rows["part"] = rows["subject"].map(parts)
-    names = sorted(set(rows["class"]))
-    checked = SPLITS if config.kind == "k_fold" else ("train", "validation")
-    for name in names if len(names) > 1 else []:
-        members = rows[rows["class"] == name]
-        subjects = len(set(members["subject"]))
-        if config.kind == "k_fold" and subjects < config.folds:
-            raise SplitError(
-                f"class {name}: {subjects} subjects for {config.folds} folds, so that a fold would "
-                f"test none of them. Lower split.folds to at most {subjects}, or add subjects.",
-                setting="split.folds",
-                value=config.folds,
-            )
-        for part in checked:
-            if part not in set(members["part"]):
-                raise SplitError(
-                    f"fold {config.fold}: {part} has no session of class {name}, which "
-                    f"{subjects} subjects have. Lower split.folds, change split.validation, or add "
-                    "subjects of that class.",
-                    setting="split.folds",
-                    value=name,
-                )

@@ -1,5 +1,7 @@
 """Groups of subjects that a split keeps together, such as pseudo-subjects from voices."""
 
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -7,10 +9,11 @@ import pandas as pd
 from depmm.config import SplitConfig
 from depmm.corpora.split_files import SplitError
 from depmm.corpora.stratified_assignment import SubjectKey
-from depmm.files.checksums import read_table
+from depmm.files.checksums import read_table, write_table
 from depmm.schemas.manifest import PSEUDO_SUBJECTS, SESSION_KEY
 
 PSEUDO_SUBJECT = "pseudo_subject"
+logger = logging.getLogger(__name__)
 
 
 def add_groups(sessions: pd.DataFrame, folder: Path, config: SplitConfig) -> pd.DataFrame:
@@ -34,7 +37,7 @@ def add_groups(sessions: pd.DataFrame, folder: Path, config: SplitConfig) -> pd.
     Raises
     ------
     SplitError
-        If there is no such column.
+        If there is no such column, or the clusters are of sessions that the manifest does not have.
     """
     name = config.group_by
     if name is None or name in sessions:
@@ -43,17 +46,59 @@ def add_groups(sessions: pd.DataFrame, folder: Path, config: SplitConfig) -> pd.
     if name == PSEUDO_SUBJECT and path.is_file():
         table = read_table(path)
         PSEUDO_SUBJECTS.check(table)
+        _check_sessions(table, sessions, path)
         merged = sessions.merge(table, on=SESSION_KEY, how="left")
+        if n_alone := int(merged[PSEUDO_SUBJECT].isna().sum()):
+            logger.warning(
+                "split.group_by: %d of %d sessions are in no cluster of %s, and are kept with "
+                "their subject only.",
+                n_alone,
+                len(merged),
+                path,
+            )
         return merged.set_axis(sessions.index)
     remedy = f"The columns are {', '.join(sessions.columns)}."
     if name == PSEUDO_SUBJECT:
-        remedy = f"Run depmm audit --root ROOT --identity, which writes {path}."
+        remedy = f"Run depmm audit {folder} --root ROOT --identity, which writes {path}."
     raise SplitError(
         f"split.group_by: the sessions have no column {name!r}. {remedy}",
         setting="split.group_by",
         file=path if name == PSEUDO_SUBJECT else folder,
         value=name,
     )
+
+
+def _check_sessions(table: pd.DataFrame, sessions: pd.DataFrame, path: Path) -> None:
+    """Refuse clusters of sessions that the manifest does not have."""
+    keys = [pd.MultiIndex.from_frame(rows[SESSION_KEY].astype(str)) for rows in (table, sessions)]
+    other = table[~keys[0].isin(keys[1])]
+    if len(other):
+        corpus, subject, session = map(str, other[SESSION_KEY].iloc[0])
+        raise SplitError(
+            f"split.group_by: {len(other)} sessions of {path} are not in the manifest, for example "
+            f"{corpus}/{subject}/{session}: it is the audit of an earlier manifest. Run depmm "
+            f"audit {path.parent} --root ROOT --identity again.",
+            setting="split.group_by",
+            file=path,
+            subject=subject,
+            session=session,
+        )
+
+
+def join_pseudo_subjects(manifests: Iterable[Path], folder: Path) -> None:
+    """Write the pseudo-subjects of several manifests into the folder of their joined manifest.
+
+    Parameters
+    ----------
+    manifests : iterable of Path
+        Folders of the manifests; those without pseudo-subjects are left out.
+    folder : Path
+        Folder of the joined manifest.
+    """
+    paths = [path for one in manifests if (path := one / PSEUDO_SUBJECTS.file).is_file()]
+    if paths:
+        joined = pd.concat([read_table(path) for path in paths], ignore_index=True)
+        write_table(folder / PSEUDO_SUBJECTS.file, joined)
 
 
 def group_subjects(sessions: pd.DataFrame, column: str) -> dict[SubjectKey, SubjectKey]:

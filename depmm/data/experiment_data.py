@@ -16,7 +16,11 @@ from depmm.corpora.subject_groups import add_groups
 from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
 from depmm.data.signals.build import build_signal
-from depmm.data.step_selection import check_step_counts, keep_selected_steps
+from depmm.data.step_selection import (
+    check_step_counts,
+    count_present_steps,
+    keep_selected_steps,
+)
 from depmm.data.targets import labelled_sessions, scale_target, stratification_classes
 from depmm.errors import abbreviate, count_of
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
@@ -137,6 +141,9 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
         )
     # fail before training, not during it
     _check_stream_columns(stored, store, data)
+    if masks is None and isinstance(config, Config) and config.model.subtract_session_mean:
+        n_present = count_present_steps(SessionDataset(stored, store, data))
+        stored = stored.assign(n_selected_steps=n_present)
     check_step_counts(stored, data, config.model if isinstance(config, Config) else None)
     sessions, score_range = labelled.loc[stored.index].reset_index(drop=True), (0.0, 1.0)
     if config.target.kind != "binary":

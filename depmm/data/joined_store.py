@@ -1,7 +1,7 @@
 """A store that consists of the stores of several corpora.
 
 The sessions of a corpus are in a folder of their own inside a store. A joined store has one link
-per corpus and an index of all sessions, so that nothing is copied.
+per corpus, and an index and the failures of all sessions, so that no session is copied.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from depmm.config import ExtractConfig
-from depmm.schemas.store import INDEX
+from depmm.schemas.store import FAILURES, INDEX
 from depmm.store.errors import StoreError
-from depmm.store.index import read_index
+from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
 from depmm.store.tables import write_table
 
@@ -40,7 +40,7 @@ def join_stores(locations: Mapping[str, str], settings: ExtractConfig, folder: P
         If a store has no session of its corpus with these settings, or a store that must be joined
         is not on this computer.
     """
-    rows = []
+    rows, failures = [], []
     for corpus, location in locations.items():
         store = SessionStore(location, settings)
         index = read_index(store)
@@ -56,6 +56,8 @@ def join_stores(locations: Mapping[str, str], settings: ExtractConfig, folder: P
                 remedy="Run depmm extract with --config CONFIG, or give another store.",
             )
         rows.append(index.assign(settings_hash=store.settings_hash))
+        lost = read_failures(store)
+        failures.append(lost[lost["corpus"] == corpus])
     result = joined_location(locations, folder)
     if result != str(folder):
         return result
@@ -63,6 +65,7 @@ def join_stores(locations: Mapping[str, str], settings: ExtractConfig, folder: P
     joined = SessionStore(folder, settings)
     for corpus, location in locations.items():
         _link(corpus, SessionStore(location, settings), folder)
+    write_table(joined, pd.concat(failures, ignore_index=True)[FAILURES.names], FAILURES.file)
     write_table(joined, pd.concat(rows, ignore_index=True)[INDEX.names], INDEX.file)
     return result
 

@@ -5,8 +5,9 @@ computed from the part that a network reads in evaluation (``data.max_audio_s``,
 ``data.remove_silence``, ``data.max_rows``).
 """
 
+import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,9 @@ class MeasuredSteps:
         Sets of measures by modality, and how they are pooled.
     front_end : callable
         Maps a waveform, (T,) float32, to its MFCC, (F, frames).
+    fitted : mapping of str to sequence of str, optional
+        Names of the inputs of a fitted model by modality: how many columns ``mfcc`` or ``stream``
+        has if no session has the modality. By default, none.
 
     Raises
     ------
@@ -93,9 +97,14 @@ class MeasuredSteps:
     """
 
     def __init__(
-        self, dataset: SessionDataset, settings: ClassicalSettings, front_end: FrontEnd
+        self,
+        dataset: SessionDataset,
+        settings: ClassicalSettings,
+        front_end: FrontEnd,
+        fitted: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.settings = settings
+        self._fitted = fitted or {}
         present = [dataset.present_steps(index) for index in range(len(dataset))]
         first = dataset.settings.steps.first
         rows = [
@@ -172,7 +181,11 @@ class MeasuredSteps:
                 if len(frames) and set_name == "mfcc":
                     frames = front_end(frames).T
                 pooled.append(_mean_and_std(frames) if len(frames) else None)
-        width = next((len(row) for row in pooled if row is not None), 0)
+        stream = dataset.settings.features.get(modality, set_name)
+        width = next((len(row) for row in pooled if row is not None), None)
+        if width is None:  # no step has the modality
+            prefix = "pooled_mfcc" if set_name == "mfcc" else stream
+            width = 2 * _count_numbers(self._fitted.get(modality, ()), prefix)
         missing = np.full(width, np.nan)
         if other := [row for row in pooled if row is not None and len(row) != width]:
             raise DataError(
@@ -183,7 +196,6 @@ class MeasuredSteps:
                 remedy="Use sessions of corpora with the same columns.",
             )
         values = np.array([missing if row is None else row for row in pooled])
-        stream = dataset.settings.features.get(modality, set_name)
         unit = "dB" if set_name == "mfcc" else ""
         columns = [
             _frame_column(modality, set_name, stream, unit, i, statistic)
@@ -269,6 +281,12 @@ def _mean_and_std(frames: np.ndarray) -> np.ndarray:
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without a valid value is NaN
         values = frames.astype(np.float64)
         return np.concatenate([np.nanmean(values, axis=0), np.nanstd(values, axis=0)])
+
+
+def _count_numbers(names: Sequence[str], prefix: str) -> int:
+    """Count the MFCC, or the columns of a stream, among the names of inputs."""
+    pattern = re.compile(rf"{re.escape(prefix)}_([0-9]+)_(?:mean|std)(?:_mean|_std)?")
+    return len({found[1] for name in names if (found := pattern.fullmatch(name))})
 
 
 def _frame_column(

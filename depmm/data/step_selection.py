@@ -89,14 +89,38 @@ def keep_selected_steps(
     mask_of = {key: mask.to_numpy() for key, mask in by_session}
     masks = [mask_of[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
     dataset = SessionDataset(sessions, store, data, step_masks=masks)
-    remaining = [
-        index
-        for index in range(len(dataset))
-        if any(steps.any() for steps in dataset.present_steps(index).values())
-    ]
+    counts = count_present_steps(dataset)
+    remaining = np.flatnonzero(counts).tolist()
     masks = [masks[index] for index in remaining]
-    sessions = sessions.iloc[remaining].assign(n_selected_steps=[mask.sum() for mask in masks])
+    sessions = sessions.iloc[remaining].assign(n_selected_steps=counts[remaining])
     return sessions, steps[selected], masks
+
+
+def count_present_steps(dataset: SessionDataset) -> np.ndarray:
+    """Count the steps of each session that a model reads, in the modality that has most of them.
+
+    Parameters
+    ----------
+    dataset : SessionDataset
+        N sessions; steps that its masks leave out are not counted.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        Numbers of steps.
+
+    Raises
+    ------
+    StoreError
+        If a session is damaged.
+    """
+    return np.array(
+        [
+            max(int(steps.sum()) for steps in dataset.present_steps(index).values())
+            for index in range(len(dataset))
+        ],
+        int,
+    )
 
 
 def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConfig | None) -> None:

@@ -75,7 +75,6 @@ def measure_session(
     files: Sequence[str | None],
     step_mask: np.ndarray | None = None,
     duration_s: float | None = None,
-    unread: Sequence[tuple[float, float]] = (),
 ) -> dict[str, UsedSignal]:
     """Measure how much of a stored session is read.
 
@@ -92,9 +91,6 @@ def measure_session(
     duration_s : float, optional
         Length of the recording in seconds, if all steps are parts of it; by default, a recording
         ends with its last step.
-    unread : sequence of tuple of float, optional
-        Start and end, in seconds, of steps that are not stored because ``data.steps.first`` leaves
-        them out.
 
     Returns
     -------
@@ -103,5 +99,5 @@ def measure_session(
     """
     n_steps = reader.summary["n_steps"]
     mask = np.ones(n_steps, bool) if step_mask is None else step_mask
-    session = ReadSession(reader, files, mask, duration_s, unread)
+    session = ReadSession(reader, files, mask, duration_s)
     return {name: build_signal(name, data).measure(session) for name in data.modalities}

@@ -43,7 +43,7 @@ def predict_classical(
         key = model.settings.model_dump_json(exclude={"model", "refit", "fusion"})
         if key not in measured:
             front_end = build_front_end(model.settings)
-            measured[key] = MeasuredSteps(dataset, model.settings, front_end)
+            measured[key] = MeasuredSteps(dataset, model.settings, front_end, model.columns)
         steps = measured[key]
         inputs = steps.inputs()
         measures = np.concatenate([values.ravel() for values in inputs.measures.values()])

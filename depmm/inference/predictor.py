@@ -39,6 +39,7 @@ from depmm.inference.prediction_warnings import (
 from depmm.inference.quality import QualityWarning, measure_quality, quality_warnings
 from depmm.inference.recording_checks import (
     check_signal,
+    check_step_count,
     choose_modalities,
     choose_tracks,
     describe_failures,
@@ -197,7 +198,7 @@ class Predictor:
         tracks = choose_tracks(run, file, info, aligned)
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
-        modalities = choose_modalities(run, file, tracks, divided.table)
+        modalities = choose_modalities(run, file, tracks, divided.read)
         # a model of text alone reads no track, but a step needs a file
         read = tracks or [TRACKS[0] if info.has_audio else TRACKS[1]]
         manifest = recording_manifest(
@@ -224,12 +225,12 @@ class Predictor:
             )
             with store.read(*SESSION) as reader:
                 quality = measure_quality(reader, info.sample_rate, run.signals)
-                used = measure_session(
-                    reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
-                )
+                files = [file.name] * len(divided.table)
+                used = measure_session(reader, data, files, mask, duration_s)
             used = {name: used[name] for name in list_limited_modalities(run.config)}
             check_signal(run, file, quality)
-            words = [None if pd.isna(text) else text for text in divided.table["text"]]
+            check_step_count(run, file, dataset)
+            words = [None if pd.isna(text) else text for text in divided.read["text"]]
             outputs, attribution, missing = _run_models(run, file, dataset, words)
             shown: PredictionView | None = None
             unshown: list[QualityWarning] = []
@@ -258,7 +259,7 @@ class Predictor:
             used_signal=used,
             model=run.description,
             result=result,
-            steps=divided.table[list(STEP_COLUMNS)].assign(attribution=attribution),
+            steps=divided.read[list(STEP_COLUMNS)].assign(attribution=attribution),
             attribution_reference=TRAINING if run.step_references else SESSION_REFERENCE,
             top_steps=largest_steps(attribution)[:N_TOP_STEPS],
             warnings=warnings,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from depmm.config import Config
+from depmm.data.dataset import SessionDataset
 from depmm.inference.errors import InferenceError
 from depmm.inference.quality import RecordingQuality
 from depmm.inference.trained_run import TrainedRun
@@ -142,8 +143,7 @@ def check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None
     Raises
     ------
     InferenceError
-        If its sound is digital silence and the only modality, or it has one step and the model
-        subtracts the mean of the steps.
+        If its sound is digital silence and the only modality.
     """
     signals = run.signals
     counts = {name: quality.steps_with[name] for name in signals}
@@ -155,15 +155,32 @@ def check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None
             file=file,
             remedy="Check the recording.",
         )
+
+
+def check_step_count(run: TrainedRun, file: Path, dataset: SessionDataset) -> None:
+    """Reject a recording with one step for a model that subtracts the mean of the steps.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run.
+    file : Path
+        The recording, for messages.
+    dataset : SessionDataset
+        The recording as its only session.
+
+    Raises
+    ------
+    InferenceError
+        If the model would read zeros.
+    """
     config = run.config
-    if (
-        isinstance(config, Config)
-        and config.model.subtract_session_mean
-        and max(counts.values()) < 2
-    ):
+    if not isinstance(config, Config) or not config.model.subtract_session_mean:
+        return
+    if max(int(steps.sum()) for steps in dataset.present_steps(0).values()) < 2:
         raise InferenceError(
-            f"{file}: the recording has one step, and the model subtracts the mean of the steps of "
-            "a session (model.subtract_session_mean).",
+            f"{file}: the model reads one step of the recording, and subtracts the mean of the "
+            "steps of a session (model.subtract_session_mean).",
             file=file,
             setting="model.subtract_session_mean",
             remedy="Give shorter steps with --window or --steps.",

@@ -30,22 +30,28 @@ class RecordingSteps:
     Attributes
     ----------
     table : DataFrame
-        As :func:`~depmm.inference.step_table.read_steps` returns.
+        As :func:`~depmm.inference.step_table.read_steps` returns: all steps, which are stored, as
+        those of the training were. Measures of a session depend on all of them.
+    first : int or None
+        How many steps the model reads (``data.steps.first``); None for all of them.
     origin : str
         Where the steps come from, in words.
-    unread : list of tuple of float
-        Start and end, in seconds, of further steps that ``data.steps.first`` leaves out.
     warnings : list of QualityWarning
         Differences from the steps of the training.
     """
 
     table: pd.DataFrame
+    first: int | None
     origin: str
-    unread: list[tuple[float, float]]
     warnings: list[QualityWarning]
 
+    @property
+    def read(self) -> pd.DataFrame:
+        """The steps that the model reads."""
+        return self.table.iloc[: self.first]
+
     def selected(self, settings: StepsConfig) -> np.ndarray | None:
-        """Return the steps with a valence of ``data.steps``.
+        """Return which steps ``data.steps`` selects.
 
         Parameters
         ----------
@@ -57,10 +63,10 @@ class RecordingSteps:
         ndarray of bool, shape (L,), or None
             None if every step is selected.
         """
-        if not settings.valence:
-            return None
-        selected: np.ndarray = self.table["valence"].isin(settings.valence).to_numpy()
-        return selected
+        selected = np.arange(len(self.table)) < len(self.read)
+        if settings.valence:
+            selected &= self.table["valence"].isin(settings.valence).to_numpy()
+        return None if selected.all() else selected
 
 
 def divide_recording(
@@ -122,15 +128,12 @@ def divide_recording(
         origin = _describe(windows) + note
         if (warning := _compare_windows(run, windows)) is not None:
             warnings.append(warning)
-    first, unread = run.config.data.steps.first, []
+    first = run.config.data.steps.first
     if first is not None and len(table) > first:
         origin = f"{origin}, the first {first} of {len(table)}"
-        rest = table.iloc[first:]
-        ends = rest["end_s"].astype(float).fillna(duration_s)
-        unread = list(zip(rest["start_s"].astype(float), ends, strict=True))
-        table = table.iloc[:first]
-    _check_steps(run, file, table)
-    return RecordingSteps(table, origin, unread, warnings)
+    divided = RecordingSteps(table, first, origin, warnings)
+    _check_steps(run, file, divided.read)
+    return divided
 
 
 def _is_like_a_file_of_the_training(run: TrainedRun, duration_s: float) -> bool:

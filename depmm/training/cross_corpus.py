@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from depmm.config import ConfigError, Experiment, load_experiment, override_settings
 from depmm.corpora.joining import LabelDefinition, check_joint_target, restrict_target
 from depmm.corpora.manifest import Manifest, concat_manifests, read_manifest, write_manifest
+from depmm.corpora.subject_groups import join_pseudo_subjects
 from depmm.data.joined_store import join_stores, joined_location
 from depmm.errors import DepmmError, did_you_mean
 from depmm.files.checksums import read_table, write_text
@@ -192,7 +193,8 @@ def cross_corpus(
     ----------
     config : Config, ClassicalConfig, Path or str
         The experiment. Its manifest and store are replaced; its split is that of the
-        cross-validations within a corpus, and its share of validation subjects holds everywhere.
+        cross-validations within a corpus, and its share of validation subjects, seed, groups and
+        strata hold everywhere.
     rows : sequence of TrainingSet
         From :func:`plan_rows`.
     locations : mapping of str to CorpusLocation, optional
@@ -253,6 +255,10 @@ def cross_corpus(
             join_stores(stores, config.extract, folder / "store")
             for row in rows:
                 _write_row(row, manifests, folder)
+                join_pseudo_subjects(
+                    [places[name].manifest for name in dict.fromkeys([*row.train, *row.test])],
+                    folder / "manifests" / row.name,
+                )
     accelerator.wait_for_everyone()
     for row in rows:
         logger.info("%s: tested on %s", row.name, ", ".join(row.test))
@@ -344,8 +350,8 @@ def _row_config(
         "target": restrict_target(config.target, sessions).model_dump(),
     }
     if not row.is_within:
-        settings |= {
-            "split.kind": "file", "split.file": place / "split.csv", "split.repeats": 1,
-            "split.fold": 0,
+        # the whole section: another kind alone would set validation, seed and groups to defaults
+        settings["split"] = config.split.model_dump() | {
+            "kind": "file", "file": place / "split.csv", "repeats": 1, "fold": 0,
         }  # fmt: skip
     return override_settings(config, settings)

@@ -266,7 +266,7 @@ def test_an_incomplete_official_split_is_refused(splits, subject, value):
         (
             [[0]] * 5 + [[1]] * 2,
             SplitConfig(kind="leave_one_subject_out", fold=6),
-            "split.folds",
+            "split.validation",
             1,  # class 1
         ),
     ],

@@ -85,3 +85,30 @@ def test_pseudo_subjects_are_read_from_the_folder_of_the_manifest(tmp_path: Path
     assert add_groups(plain, tmp_path, SplitConfig()) is plain
     with pytest.raises(SplitError):
         add_groups(plain, tmp_path, SplitConfig(group_by="site"))
+
+
+def test_clusters_of_an_earlier_manifest_are_refused(tmp_path: Path, caplog) -> None:
+    sessions = grouped_sessions().drop(columns="pseudo_subject")
+    clusters = sessions[SESSION_KEY].assign(pseudo_subject="V1")
+    write_table(tmp_path / "pseudo_subjects.parquet", clusters[2:])
+    grouped = add_groups(sessions, tmp_path, GROUPED)
+    assert grouped["pseudo_subject"].isna().sum() == 2
+    assert "2 of 24 sessions are in no cluster" in caplog.text
+    renamed = sessions.assign(subject="0" + sessions["subject"])
+    with pytest.raises(SplitError, match="earlier manifest") as info:
+        add_groups(renamed, tmp_path, GROUPED)
+    assert info.value.setting == "split.group_by"
+
+
+@pytest.mark.parametrize(("kind", "setting"), [("official", "split.kind"), ("file", "split.file")])
+def test_remedies_of_a_set_without_a_class_fit_the_split(tmp_path, kind, setting) -> None:
+    sessions = balanced_manifest(24).sessions
+    official = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+    sessions = sessions.assign(split=official, label=[0, 1] * 10 + [0, 0, 0, 1])
+    table = sessions[["corpus", "subject", "split"]].assign(fold=0)
+    table.to_csv(tmp_path / "split.csv", index=False)
+    file = {"file": tmp_path / "split.csv"} if kind == "file" else {}
+    with pytest.raises(SplitError, match="validation has no session of class 1") as info:
+        make_split(sessions, SplitConfig(kind=kind, **file))
+    assert info.value.setting == setting
+    assert "folds" not in str(info.value)

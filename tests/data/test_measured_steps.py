@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from depmm.config import ClassicalSettings, load_experiment
+from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.data.measured_steps import MeasuredSteps
@@ -94,3 +95,22 @@ def test_rows_of_a_stream_are_pooled(corpus):
     expected = [*np.nanmean(rows, axis=0), *np.nanstd(rows, axis=0)]
     np.testing.assert_allclose(steps.values["audio"][0], expected, rtol=1e-6)
     assert steps.columns["audio"][0].name == "voice_0_mean"
+
+
+@pytest.mark.parametrize("unit", ["session", "step"])
+def test_a_recording_without_a_modality_has_the_columns_of_the_model(corpus, unit):
+    settings = [f"classical.unit={unit}"]
+    settings += ["classical.pooling=[mean, std]"] if unit == "session" else []
+    steps, data = measure(corpus, "{audio: [voice, mfcc]}", AUDIO, *settings)
+    names = {name: [c.name for c in found] for name, found in steps.inputs().columns.items()}
+    config = load_experiment(corpus.config, classical("{audio: [voice, mfcc]}", AUDIO, *settings))
+    silent = SessionDataset(
+        data.sessions.iloc[[0]], data.dataset.store, config.data,
+        step_masks=[np.zeros(4, dtype=bool)],
+    )  # fmt: skip
+    front_end = build_front_end(config.classical)
+    inputs = MeasuredSteps(silent, config.classical, front_end, names).inputs()
+    assert [column.name for column in inputs.columns["audio"]] == names["audio"]
+    of_mfcc = [column.set_name == "mfcc" for column in inputs.columns["audio"]]
+    assert sum(of_mfcc) == (16 if unit == "session" else 8)
+    assert np.isnan(inputs.measures["audio"][:, of_mfcc]).all()

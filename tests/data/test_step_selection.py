@@ -4,16 +4,16 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from session_data import tiny_config
 
+from depmm.config import ExtractConfig
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.schemas.manifest import SESSION_KEY
-from depmm.store.index import read_index
-from depmm.store.sessions import SessionStore
+from depmm.store.errors import StoreError
+from depmm.store.extract import extract
 
 
 def test_only_steps_of_the_valence_are_read(corpus):
@@ -123,12 +123,12 @@ def test_sessions_without_the_steps_are_excluded_and_counted(corpus, tmp_path):
     assert data.dataset.session_keys[0] != tuple(steps.loc[0, SESSION_KEY])
 
     write_manifest(replace(manifest, steps=steps.drop(index=7)), tmp_path / "manifest")
-    with pytest.raises(DataError, match="Run depmm extract again") as info:
+    with pytest.raises(StoreError, match="Run depmm extract again") as info:
         load_experiment_data(config)
     assert info.value.session == steps["session"][7]
 
 
-def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, monkeypatch):
+def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, tmp_path):
     config = tiny_config(corpus, "model.subtract_session_mean=true")
     load_experiment_data(config)
     valence = corpus.manifest.steps["valence"].value_counts().idxmin()  # one word of four
@@ -139,13 +139,22 @@ def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, monkeypatch):
             )
         )
     assert (info.value.setting, info.value.value) == ("model.subtract_session_mean", 1)
-
-    def read_changed_index(store: SessionStore) -> pd.DataFrame:
-        index = read_index(store)
-        return index.assign(n_steps=index["n_steps"].where(index["subject"] != "S003", 1))
-
-    monkeypatch.setattr("depmm.data.experiment_data.read_index", read_changed_index)
-    monkeypatch.setattr("depmm.data.experiment_data.check_stored_steps", lambda *tables: None)
+    steps = corpus.manifest.steps.copy()
+    of_one = (steps["subject"] == "S003") & (steps["step"] > 0)
+    steps.loc[of_one, "audio"] = None  # one step with sound remains
+    manifest = replace(corpus.manifest, steps=steps)
+    write_manifest(manifest, tmp_path / "manifest")
+    extract(manifest, corpus.recordings, tmp_path / "store", ExtractConfig(), workers=0)
+    places = [f"data.{name}={tmp_path / name}" for name in ("manifest", "store")]
     with pytest.raises(DataError) as info:
-        load_experiment_data(config)
+        load_experiment_data(
+            tiny_config(
+                corpus,
+                "model.subtract_session_mean=true",
+                *places,
+                "data.modalities=[audio]",
+                "model.encoders.face=null",
+                "model.fusion={kind: gru_attention}",
+            )  # fmt: skip
+        )
     assert (info.value.setting, info.value.subject) == ("model.subtract_session_mean", "S003")

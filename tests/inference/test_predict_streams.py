@@ -34,6 +34,21 @@ def test_the_voice_of_a_recording_is_computed_as_in_training(voice_run, recordin
     assert np.isfinite(prediction.steps["attribution"]).all()
 
 
+def test_steps_that_the_model_does_not_read_are_part_of_the_session(corpus, recording, tmp_path):
+    """The loudness of ``voice`` is relative to all steps, also to those after the first ones."""
+    settings = ["data.features={audio: voice}", f"model.encoders.audio={ENCODER}"]
+    run = train_tiny(corpus, tmp_path / "run", *AUDIO, *settings, "data.steps.first=2")
+    table = pd.read_parquet(run / "predictions.parquet").set_index("session")
+    file, steps = recording(SESSION)
+    prediction = Predictor(run).predict(file, steps, view=True)
+    y_prob = prediction.result["uncalibrated_probability"]
+    assert y_prob == pytest.approx(table["y_prob"][SESSION], abs=1e-5)
+    assert len(prediction.steps) == 2
+    assert "the first 2 of 4" in prediction.segmentation
+    assert prediction.view is not None
+    assert "no_view" not in {warning.name for warning in prediction.warnings}
+
+
 def test_streams_of_the_face_need_landmarks(voice_run, recording):
     predictor = Predictor(voice_run)
     config = predictor.trained_run.config

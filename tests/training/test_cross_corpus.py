@@ -12,10 +12,12 @@ from depmm.cli import app
 from depmm.config import ConfigError, ExtractConfig
 from depmm.corpora.manifest import write_manifest
 from depmm.data.joined_store import join_stores
-from depmm.files.checksums import read_json, read_table
+from depmm.files.checksums import read_json, read_table, write_table
+from depmm.schemas.manifest import PSEUDO_SUBJECTS, SESSION_KEY
+from depmm.schemas.store import FAILURES
 from depmm.store.errors import StoreError
 from depmm.store.extract import extract
-from depmm.store.index import read_index
+from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
 from depmm.training.cross_corpus import (
     CorpusLocation,
@@ -129,6 +131,30 @@ def test_incomplete_or_repeated_corpora_are_refused(train, test, pairs):
         plan_rows(train, test, pairs)
 
 
+def test_every_row_has_the_settings_of_the_split(corpora, monkeypatch):
+    monkeypatch.chdir(corpora)
+    configs = []
+    monkeypatch.setattr(
+        "depmm.training.cross_corpus.cross_validate",
+        lambda config, **arguments: configs.append(config),
+    )
+    for name in CORPORA:
+        sessions = pd.read_parquet(f"corpora/{name}/manifest/sessions.parquet")[SESSION_KEY]
+        clusters = sessions.assign(pseudo_subject=sessions["subject"])
+        write_table(corpora / "corpora" / name / "manifest" / PSEUDO_SUBJECTS.file, clusters)
+    split = {"validation": 0.3, "seed": 7, "group_by": "pseudo_subject", "stratify_by": ["gender"]}
+    cross_corpus(
+        "config.yaml", plan_rows((), (), CORPORA),
+        overrides=["name=settings", *(f"split.{k}={v}" for k, v in split.items())],
+    )  # fmt: skip
+    assert {config.split.kind for config in configs} == {"file", "k_fold"}
+    for config in configs:
+        assert config.split.model_dump() | split == config.split.model_dump()
+        joined = read_table(config.data.manifest / PSEUDO_SUBJECTS.file)
+        assert set(joined["corpus"]) <= set(CORPORA)
+        assert len(joined) == 10 * joined["corpus"].nunique()
+
+
 def test_rows_of_all_pairs():
     assert plan_rows((), (), ("a", "b", "c"))[:2] == [
         TrainingSet(("a",), ("a",)),
@@ -139,6 +165,9 @@ def test_rows_of_all_pairs():
 
 def test_a_joined_store_contains_the_sessions_of_both(corpora, tmp_path):
     places = {name: str(corpora / "stores" / name) for name in CORPORA}
+    lost = {"corpus": "eatd", "subject": "x", "session": "x", "stage": "audio", "file": "x.wav"}
+    failures = FAILURES.build([{**lost, "cause": "it is empty", "remedy": ""}])
+    write_table(corpora / "stores" / "eatd" / FAILURES.file, failures)
     for _ in range(2):  # links are replaced
         location = join_stores(places, ExtractConfig(), tmp_path / "joined")
     store = SessionStore(location, ExtractConfig())
@@ -146,5 +175,6 @@ def test_a_joined_store_contains_the_sessions_of_both(corpora, tmp_path):
     assert index.groupby("corpus").size().to_dict() == {"eatd": 10, "indic_bengali": 10}
     with store.read(*index.iloc[0][["corpus", "subject", "session"]]) as reader:
         assert reader.summary["n_steps"] == 3
+    assert read_failures(store)["corpus"].tolist() == ["eatd"]
     one = dict.fromkeys(("eatd",), places["eatd"])
     assert join_stores(one, ExtractConfig(), tmp_path / "x") == places["eatd"]

@@ -31,16 +31,12 @@ class ReadSession:
     duration_s : float, optional
         Length of the recording in seconds, if all steps are parts of it; by default, a recording
         ends with its last step.
-    unread : sequence of tuple of float, default ()
-        Start and end, in seconds, of steps that are not stored because ``data.steps.first`` leaves
-        them out.
     """
 
     reader: SessionReader
     files: Sequence[str | None]
     step_mask: np.ndarray
     duration_s: float | None = None
-    unread: Sequence[tuple[float, float]] = ()
 
 
 class StepSignal(ABC):

@@ -126,10 +126,7 @@ class WaveformSignal(StepSignal):
             duration_s = session.duration_s
             end_s = duration_s if duration_s is not None else max(ends.values())
             chosen = [(start_s[step], ends[step]) for step in selected]
-            covered = [
-                union_s(intervals, end_s)
-                for intervals in ([*whole, *session.unread], chosen, speech, read)
-            ]
+            covered = [union_s(intervals, end_s) for intervals in (whole, chosen, speech, read)]
             amounts = {
                 OUTSIDE: end_s - covered[0],
                 NOT_SELECTED: covered[0] - covered[1],
