@@ -205,7 +205,7 @@ class Predictor:
             file.name,
             divided.table,
             read,
-            aligned,
+            aligned or not tracks,  # no faces are detected for a track that no model reads
             run.reference.audio_track,
             run.reference.audio_channel,
         )
@@ -224,12 +224,13 @@ class Predictor:
                 manifest.sessions, store, data, step_masks=None if mask is None else [mask]
             )
             with store.read(*SESSION) as reader:
-                quality = measure_quality(reader, info.sample_rate, run.signals)
+                quality = measure_quality(reader, info.sample_rate, run.signals, divided.first)
                 files = [file.name] * len(divided.table)
                 used = measure_session(reader, data, files, mask, duration_s)
             used = {name: used[name] for name in list_limited_modalities(run.config)}
             check_signal(run, file, quality)
             check_step_count(run, file, dataset)
+            modalities = [name for name in modalities if quality.steps_with[name]] or modalities
             words = [None if pd.isna(text) else text for text in divided.read["text"]]
             outputs, attribution, missing = _run_models(run, file, dataset, words)
             shown: PredictionView | None = None

@@ -64,7 +64,10 @@ class QualityWarning:
 
 
 def measure_quality(
-    reader: SessionReader, sample_rate: int | None, signals: Mapping[str, StepSignal]
+    reader: SessionReader,
+    sample_rate: int | None,
+    signals: Mapping[str, StepSignal],
+    first: int | None = None,
 ) -> RecordingQuality:
     """Measure an extracted recording.
 
@@ -76,6 +79,9 @@ def measure_quality(
         Sample rate of the file, in Hz; None without sound.
     signals : mapping of str to StepSignal
         Signals that the model reads, by modality.
+    first : int, optional
+        How many steps the model reads; by default, all of them. Speech and faces are those of all
+        steps, as in the reference of the training.
 
     Returns
     -------
@@ -84,9 +90,10 @@ def measure_quality(
     """
     has_audio = "audio.waveform" in reader.names
     sound = reader.summary["sound"]
+    present = {name: signal.present(reader)[:first] for name, signal in signals.items()}
     return RecordingQuality(
-        n_steps=reader.summary["n_steps"],
-        steps_with={name: int(signal.present(reader).sum()) for name, signal in signals.items()},
+        n_steps=len(range(reader.summary["n_steps"])[:first]),
+        steps_with={name: int(steps.sum()) for name, steps in present.items()},
         n_frames=reader.summary["n_frames"],
         n_frames_with_face=reader.summary["n_frames_with_face"],
         speech_s=speech_duration_s(reader) if has_audio else None,

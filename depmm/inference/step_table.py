@@ -123,7 +123,17 @@ def _rows_of(steps: pd.DataFrame, path: Path, recording: Path | None) -> pd.Data
 
 def _leave_out_others(steps: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Leave out the turns of the other speaker, and keep the end of the turn before a step."""
-    named = steps["speaker"].isin([PARTICIPANT, OTHER]) | steps["speaker"].isna()
+    unknown = steps["speaker"].isna()
+    if unknown.any() and not unknown.all():
+        row = _first(unknown)
+        raise InferenceError(
+            f"{path}, step {row}: the speaker is not given, but those of other steps are.",
+            file=path,
+            line=row + 2,
+            column="speaker",
+            remedy=f"Write {PARTICIPANT} or {OTHER}, or remove the row.",
+        )
+    named = steps["speaker"].isin([PARTICIPANT, OTHER]) | unknown
     if not named.all():
         speakers = sorted(set(steps.loc[~named, "speaker"].astype(str)))
         raise InferenceError(
@@ -143,8 +153,11 @@ def _leave_out_others(steps: pd.DataFrame, path: Path) -> pd.DataFrame:
             value=OTHER,
             remedy="Give the turns of the participant.",
         )
-    previous = steps["end_s"].where(is_other).shift()
-    return steps.assign(previous_end_s=previous)[~is_other]
+    # as add_previous_ends of an index: rows that start together are one, that of the participant
+    start = steps["start_s"]
+    has_step = (~is_other).groupby(start).transform("any")
+    ends = steps["end_s"].where(~has_step).groupby(start).last()
+    return steps.assign(previous_end_s=start.map(ends.shift()))[~is_other]
 
 
 def _first(wrong: pd.Series) -> int:

@@ -155,6 +155,6 @@ def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, tmp_path):
                 "data.modalities=[audio]",
                 "model.encoders.face=null",
                 "model.fusion={kind: gru_attention}",
-            )  # fmt: skip
+            )
         )
     assert (info.value.setting, info.value.subject) == ("model.subtract_session_mean", "S003")

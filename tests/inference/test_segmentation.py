@@ -5,6 +5,11 @@ import pandas as pd
 import pytest
 
 from depmm.corpora.corpus_facts import Windows
+from depmm.corpora.index_log import IndexLog
+from depmm.corpora.spec_schema import StepTable
+from depmm.corpora.step_times import add_previous_ends
+from depmm.corpora.tables.joined_table import LeftOutTurn
+from depmm.corpora.tables.table_files import Origin
 from depmm.data.training_reference import TrainingReference
 from depmm.inference import InferenceError
 from depmm.inference.segmentation import (
@@ -147,6 +152,33 @@ def test_a_table_of_several_recordings_and_speakers(tmp_path):
     with pytest.raises(InferenceError) as info:
         read_steps(table, 2.0, tmp_path / "a.wav")
     assert (info.value.line, info.value.column) == (5, "start_s")
+
+
+def test_turns_that_start_together_precede_no_step(tmp_path):
+    """As in an index, in which a turn precedes a step only if it starts before it."""
+    table = tmp_path / "turns.csv"
+    rows = ["start_s,end_s,speaker", "1,2,other", "7,7.5,other", "7,8,participant", "9,9.5,other"]
+    table.write_text("\n".join([*rows, "10,11,participant"]))
+    steps = read_steps(table, 12.0)
+    assert steps["previous_end_s"].tolist() == [2.0, 9.5]
+    spec = StepTable(
+        file="t.csv", join={"path": "path"}, fields={"start": "start_s", "end": "end_s"}
+    )
+    others = [
+        LeftOutTurn({"start": start, "end": end}, True, Origin("t.csv"))
+        for start, end in (("1", "2"), ("7", "7.5"), ("9", "9.5"))
+    ]
+    own = [(7.0, 8.0, {}), (10.0, 11.0, {})]
+    indexed = add_previous_ends(own, others, spec, 0.0, IndexLog(set()))
+    assert [texts["previous_end_s"] for _, _, texts in indexed] == [2.0, 9.5]
+
+
+def test_a_row_without_speaker_among_others_is_refused(tmp_path):
+    table = tmp_path / "turns.csv"
+    table.write_text("start_s,end_s,speaker\n0,1,participant\n1,2,\n2,3,other\n")
+    with pytest.raises(InferenceError) as info:
+        read_steps(table, 5.0)
+    assert (info.value.line, info.value.column) == (3, "speaker")
 
 
 def test_a_table_without_a_chosen_participant_is_refused(tmp_path):
