@@ -187,7 +187,14 @@ def format_audit(audit: Audit) -> str:
         if finding.severity != "info":
             lines.append(f"{'':9s}{finding.remedy}")
     if tested:
-        lines.append(f"info     no association of label and score with {tested} tested properties")
+        largest = max(
+            (f for f in audit.findings if f.severity == "info" and f.effect_size is not None),
+            key=lambda finding: abs(finding.effect_size or 0.0),
+        )
+        lines.append(
+            f"info     no association of label and score was shown with {tested} tested "
+            f"properties; the largest effect is {largest.effect_size:+.2f} ({largest.property})"
+        )
     found = {f"{finding.name}:{finding.property}" for finding in audit.findings}
     lines += [
         f"not used: --allow {entry} (no finding has this name and property; audit.json lists both)"

@@ -278,6 +278,7 @@ def predict(
                 file, steps, window, aligned, landmarker, isolate=len(files) > 1,
                 view=out is not None,
             )  # fmt: skip
+            page = None if out is None else write_prediction(prediction, file, out)
         except (ValueError, OSError) as error:
             text = describe_os_error(error) if isinstance(error, OSError) else describe_error(error)
             echo(f"error: {text}", err=True)
@@ -285,8 +286,8 @@ def predict(
             continue
         for line in prediction_text(prediction.to_dict()):
             echo(line)
-        if out is not None:
-            echo(f"  {write_prediction(prediction, file, out)}")
+        if page is not None:
+            echo(f"  {page}")
     if failed:
         echo(f"{failed} of {len(files)} recordings could not be predicted", err=True)
         raise typer.Exit(1)

@@ -128,7 +128,8 @@ def _load_section(
 ) -> Section:
     file = None if path is None else find_config(path)
     values = {} if file is None else read_with_bases(file).get(name) or {}
-    overrides = list(overrides or [])
+    # a setting may have the name that it has in a config, such as extract.face.jpeg_quality
+    overrides = [override.removeprefix(f"{name}.") for override in overrides or ()]
     values = merge_overrides(values, overrides)
     try:
         return kind.model_validate(values)

@@ -21,6 +21,7 @@ MIN_JUMPS = 2
 KINDS = {
     "not_stored": ("not in the store", 3),
     "damaged": ("damaged file", 3),
+    "other_steps": ("other steps than the manifest", 3),
     "missing_sound": ("no sound", 3),
     "missing_face": ("no face video", 3),
     "digital_silence": ("digital silence", 2),

@@ -87,6 +87,9 @@ def _describe(
     steps_with = _count_steps(reader)
     summary = reader.summary | {"warnings": sessions.warnings.get(key, reader.summary["warnings"])}
     problems = find_problems(summary, view, steps_with, failures, sessions.expected.get(key, {}))
+    if key in sessions.stale:
+        text = "The steps of the manifest are others now. Run depmm extract again."
+        problems = [Problem("other_steps", text), *problems]
     drawing = draw_recording(view).render(f"session {'/'.join(key)}")
     streams = [name for name in summary["streams"] if f"feature.{name}.values" in reader.names]
     return SessionEntry(key, _list_facts(summary, view, steps_with, streams), problems, drawing)

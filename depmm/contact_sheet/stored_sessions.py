@@ -14,6 +14,7 @@ from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.failures import SessionKey
 from depmm.store.index import read_all_settings
 from depmm.store.sessions import SessionStore
+from depmm.store.step_hashes import find_changed
 
 _HAS = {"audio": "audio_s", "face": "n_frames"}  # column of the index that is above 0
 
@@ -44,6 +45,8 @@ class StoredSessions:
         For each session, the modalities that it should have, with the reason.
     steps : dict of tuple to DataFrame
         Rows of ``steps.parquet`` by session, if there is a manifest.
+    stale : frozenset of tuple of str
+        Sessions whose steps in the manifest are others than at the extraction.
     """
 
     store: SessionStore
@@ -54,6 +57,7 @@ class StoredSessions:
     warnings: Mapping[SessionKey, list[dict[str, Any]]]
     expected: Mapping[SessionKey, dict[str, str]]
     steps: Mapping[SessionKey, pd.DataFrame] = field(default_factory=dict)
+    stale: frozenset[SessionKey] = frozenset()
 
 
 def list_stored_sessions(
@@ -122,6 +126,7 @@ def list_stored_sessions(
         _rows_by_session(warnings),
         expected,
         steps,
+        frozenset() if manifest is None else frozenset(_keys(find_changed(index, manifest))),
     )
 
 

@@ -56,7 +56,7 @@ def parse_number(
         text,
         session,
         f"{_number_hint(text.strip(), origin.decimal)}Correct it, or leave the cell empty if the "
-        "value is unknown.",
+        "value is unknown and is not required.",
     )
 
 

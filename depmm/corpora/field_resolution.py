@@ -167,6 +167,14 @@ def _merge_row(recording: RecordingFile, row: Row) -> None:
         known = recording.fields.get(name)
         if value is not None and known is not None and value != known:
             other = recording.origin(name)
+            if other.file == row.origin.file != recording.path:
+                raise row.origin.error(
+                    f"{name} is {value!r}, but {known!r} in {other}, and both rows are of "
+                    f"{recording.path}.",
+                    name,
+                    value,
+                    remedy="Delete one of the two rows, or join a visit or a date as well.",
+                )
             raise row.origin.error(
                 f"{name} is {value!r} for {recording.path}, but {known!r} in {other}.",
                 name,

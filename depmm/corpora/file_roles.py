@@ -33,6 +33,8 @@ class FileRoles:
         File pattern of a table -> paths.
     ignored : list of str
         Files that match ``ignore`` of the spec.
+    unused_ignores : list of str
+        Patterns of ``ignore`` that match no file.
     unmatched : list of str
         Files that no pattern matches.
     excluded : list of tuple of (str, str)
@@ -52,6 +54,7 @@ class FileRoles:
     recordings: list[RecordingFile] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
+    unused_ignores: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
     excluded: list[tuple[str, str]] = field(default_factory=list)
     hidden: int = 0
@@ -81,7 +84,8 @@ def find_files(spec: Spec, root: Path) -> FileRoles:
         If a folder cannot be listed.
     """
     roles = FileRoles()
-    ignore = [compile_pattern(text) for text in spec.ignore]
+    ignore = {text: compile_pattern(text) for text in spec.ignore}
+    unused = set(ignore)
     patterns = [(compile_pattern(entry.pattern), entry) for entry in spec.recordings]
     tables = {table.file: compile_pattern(table.file) for table in spec.all_tables if table.file}
     roles.tables = {text: [] for text in tables}
@@ -90,18 +94,21 @@ def find_files(spec: Spec, root: Path) -> FileRoles:
         paths = _without_equal_names(paths, roles)
     for path in paths:
         name = normalize(path)
-        if name == TRUTH_FILE or any(pattern.match(name) is not None for pattern in ignore):
+        ignoring = [text for text, pattern in ignore.items() if pattern.match(name) is not None]
+        if name == TRUTH_FILE or ignoring:
             roles.ignored.append(path)
+            unused -= set(ignoring)
             continue
         readers = [text for text, pattern in tables.items() if pattern.match(name) is not None]
         for text in readers:
             roles.tables[text].append(path)
         if not readers and not _match_recording(path, name, patterns, roles):
             roles.unmatched.append(path)
+    roles.unused_ignores = [text for text in spec.ignore if text in unused]
     roles.unreadable = {
         path: reason
         for path, reason in sorted(roles.unreadable.items())
-        if not any(pattern.match(normalize(path)) for pattern in ignore)
+        if not any(pattern.match(normalize(path)) for pattern in ignore.values())
     }
     return roles
 

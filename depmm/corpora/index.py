@@ -283,6 +283,7 @@ def _report(
         superseded=tuple(superseded),
         excluded=tuple(roles.excluded),
         ignored=len(roles.ignored),
+        unused_ignores=tuple(roles.unused_ignores),
         hidden=roles.hidden,
         counts=_count(manifest),
     )

@@ -166,6 +166,8 @@ class IndexReport:
         Number of files and folders whose name starts with a dot; they are never read.
     counts : dict of str to int
         Subjects, sessions, steps, labels and modalities of the manifest.
+    unused_ignores : tuple of str
+        Patterns of ``ignore`` of the spec that match no file.
     """
 
     corpus: str
@@ -181,6 +183,7 @@ class IndexReport:
     ignored: int
     hidden: int
     counts: dict[str, int]
+    unused_ignores: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -221,6 +224,7 @@ class IndexReport:
             near = content.get("near_misses", ())  # reports of earlier versions have none
             content["near_misses"] = tuple(NearMiss(**item) for item in near)
             content["unused"] = tuple(content["unused"])
+            content["unused_ignores"] = tuple(content.get("unused_ignores", ()))
             for name in ("superseded", "excluded"):
                 content[name] = tuple((path, reason) for path, reason in content[name])
             return cls(**content)
@@ -281,6 +285,7 @@ class IndexReport:
         )
         if self.ignored or self.hidden:
             lines.append(f"ignored by the spec: {self.ignored}; hidden: {self.hidden}")
+        lines += _list_entries("patterns of ignore that match no file", list(self.unused_ignores))
         return "\n".join(lines)
 
 

@@ -64,7 +64,9 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         available = available | set(table.fields)
     for name, value in spec.codes.items():
         sources = (known if value.of else untranslated) | step_fields
-        yield from unknown_names(("codes", name), [value.of or name], sources, "a pattern or table")
+        # a code that reads the field that it defines itself would always be unknown
+        others = sources if name in untranslated else sources - {name}
+        yield from unknown_names(("codes", name), [value.of or name], others, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)
     if spec.word_list is not None and "text" not in known | step_fields:

@@ -28,6 +28,7 @@ from depmm.interpret.attribution.face_drawing import draw_face
 from depmm.pages.templates import templates
 from depmm.pages.timeline import Span, Timeline, jpeg_uri
 
+SAME_DURATION_S = 0.01  # by which the lengths of two predictions of a recording may differ
 _SHARES = ("share", "area")
 # warning -> row of the drawing that shows where it occurs
 _PLACES = {
@@ -196,13 +197,38 @@ def write_prediction(prediction: Prediction, file: Path, folder: Path) -> Path:
     -------
     Path
         Path of the page.
+
+    Raises
+    ------
+    InferenceError
+        If the folder has the prediction of a recording with another suffix or length.
     """
     content = prediction.to_dict()
     folder.mkdir(parents=True, exist_ok=True)
     (data, _), (page, _) = _outputs(file, folder)
+    _check_same_recording(content["recording"], data)
     write_text(data, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(page, render_prediction_page(content, prediction.view))
     return page
+
+
+def _check_same_recording(recording: dict[str, Any], data: Path) -> None:
+    """Check that a prediction replaces only one of the same recording."""
+    try:
+        before = json.loads(data.read_text(encoding="utf-8"))["recording"]
+        same = before["file"] == recording["file"]
+        same = same and abs(before["duration_s"] - recording["duration_s"]) < SAME_DURATION_S
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):  # of an earlier version, or damaged
+        return
+    if not same:
+        raise InferenceError(
+            f"{data} is the prediction of another recording, {before['file']} of "
+            f"{before['duration_s']:.2f} s; it is not overwritten.",
+            file=data,
+            remedy="Give another --out.",
+        )
 
 
 def _outputs(file: Path, folder: Path) -> list[tuple[Path, str]]:

@@ -37,9 +37,7 @@ def check_stored_steps(stored: pd.DataFrame, manifest: Manifest, url: str) -> No
     StoreError
         If a session was indexed again, but not extracted again.
     """
-    hashes = hash_steps(manifest).rename("hash_now")
-    both = stored.merge(hashes, left_on=SESSION_KEY, right_index=True)
-    changed = both[both["steps_hash"] != both["hash_now"]]
+    changed = find_changed(stored, manifest)
     if changed.empty:
         return
     first = changed.iloc[0]
@@ -56,6 +54,26 @@ def check_stored_steps(stored: pd.DataFrame, manifest: Manifest, url: str) -> No
         session=str(first["session"]),
         remedy="Run depmm extract again with this manifest.",
     )
+
+
+def find_changed(stored: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Find the sessions of a store whose steps in the manifest are others now.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Rows of the index of the store, with the key of the session as columns.
+    manifest : Manifest
+        The manifest.
+
+    Returns
+    -------
+    DataFrame
+        Rows of these sessions. Sessions of other manifests are not compared.
+    """
+    hashes = hash_steps(manifest).rename("hash_now")
+    both = stored.merge(hashes, left_on=SESSION_KEY, right_index=True)
+    return both[both["steps_hash"] != both["hash_now"]].drop(columns="hash_now")
 
 
 def hash_steps(manifest: Manifest) -> pd.Series:

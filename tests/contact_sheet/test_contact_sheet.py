@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from html import escape
 
 import pytest
@@ -48,6 +49,15 @@ def test_damaged_and_missing_sessions_are_first_and_do_not_end_it(sheet, corpus)
     assert html.count('class="timeline"') == 9
     steps = corpus.manifest.steps
     assert not [path for path in {*steps["audio"], *steps["face"]} if path in html]
+
+
+def test_sessions_that_were_indexed_again_are_named(corpus, tmp_path):
+    steps = corpus.manifest.steps.copy()
+    steps.loc[steps["subject"] == "S003", "end_s"] -= 0.05
+    lines = write_contact_sheet(
+        str(corpus.store), tmp_path / "sheet.html", replace(corpus.manifest, steps=steps)
+    )
+    assert "  other steps than the manifest: 1" in lines
 
 
 def test_the_command_writes_a_page_of_bounded_size(depmm, corpus, tmp_path):

@@ -25,6 +25,16 @@ def test_a_report_is_unchanged_by_a_json_round_trip(tmp_path):
     assert IndexReport.from_json(report.to_json()) == report
 
 
+def test_patterns_of_ignore_without_a_file_are_shown(tmp_path):
+    root = layouts.write(tmp_path, {**TOY_FILES, "notes.txt": ""})
+    ignoring = f'{TOY}ignore: ["notes.txt", "Notes/S1*"]\n'
+    report = index_corpus(parse_spec(ignoring, "toy.yaml"), root)[1]
+    assert report.unused_ignores == ("Notes/S1*",)
+    summary = report.summary()
+    assert "ignored by the spec: 1" in summary
+    assert "patterns of ignore that match no file: 1\n  Notes/S1*" in summary
+
+
 def test_a_report_of_an_earlier_version_has_no_near_misses(tmp_path):
     root = layouts.write(tmp_path, TOY_FILES)
     report = index_corpus(parse_spec(TOY, "toy.yaml"), root)[1]

@@ -47,6 +47,7 @@ steps:
         ("join: {subject: subject", "join: {subject: subjct", "tables[0].join", 12),
         ("join: {subject: subject", 'join: {subject: "a b"', "tables[0].join.subject", 12),
         ("gender: {names", "gendr: {names", "codes.gendr", 15),
+        ("gender: gender}", "gender_code: gender}", "codes.gender", 15),
         ("file: labels.csv", "file: /labels.csv", "tables[0].file", 11),
         ("file: labels.csv", "header: true", "tables[0]", 11),
         ("fields: {bdi", "header: false\n    fields: {bdi", "tables[0].columns", 11),

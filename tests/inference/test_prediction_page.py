@@ -114,6 +114,17 @@ def test_a_repeated_command_replaces_predictions_but_no_other_file(command, depm
     assert Path("out/S002_1.html").read_text() == "<p>other content"
 
 
+def test_the_prediction_of_another_recording_is_kept(command, depmm):
+    _, run, first, *_ = command
+    other = shutil.copy(first, Path(first).with_suffix(".mov").name)
+    assert depmm("predict", run, first, "--out", "one")[0] == 0
+    before = Path("one/S001_1.json").read_bytes()
+    code, _, err = depmm("predict", run, other, "--out", "one")
+    assert code == 1
+    assert "another recording" in err
+    assert Path("one/S001_1.json").read_bytes() == before
+
+
 def test_conflicting_outputs_are_refused(tmp_path):
     one, two = tmp_path / "a" / "x.wav", tmp_path / "b" / "x.mp4"
     for files in ([one, two], [one, one]):

@@ -3,10 +3,12 @@
 Sessions are read in batches and encoded once; memory does not grow with their number.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet
 import torch
 
 from depmm.config import SplitConfig, load_config
@@ -19,9 +21,11 @@ from depmm.files.locks import locked_folder
 from depmm.interpret.attribution.explain_sessions import BATCH_SIZE, check_choice, explain_sessions
 from depmm.interpret.attribution.methods import (
     GRAD_CAM,
+    OCCLUSION,
     REGION_OCCLUSION,
     SESSION,
     SIGNAL_METHODS,
+    STEP_METHODS,
     TRAINING,
 )
 from depmm.interpret.attribution.parquet_stream import ParquetStream
@@ -34,6 +38,8 @@ from depmm.runs.step_reference import (
     measure_step_reference,
 )
 from depmm.schemas.explanations import CLASSICAL_TABLES, EXPLANATIONS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,8 @@ def _explain(
     moved: list[str],
 ) -> ExplainReport:
     check_manifest(folders[0], moved)
+    _warn_of_earlier_methods(run, methods)
+    before = {name for name in EXPLANATIONS if (run / f"{name}.parquet").is_file()}
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
             config = load_config(folder.config, moved)
@@ -173,7 +181,8 @@ def _explain(
                     stream.write(tables)
     fusion = config.model.fusion.kind
     absent = {
-        name: _absence_reason(name, fusion)
+        name: ("removed, it was of an earlier call: " if name in before else "")
+        + _absence_reason(name, fusion)
         for name in EXPLANATIONS
         if name not in stream.rows and name not in CLASSICAL_TABLES
     }
@@ -183,6 +192,24 @@ def _explain(
 
         page = write_explorer(run)
     return ExplainReport(run, stream.rows, absent, page)
+
+
+def _warn_of_earlier_methods(run: Path, methods: Sequence[str]) -> None:
+    """Name the methods of an earlier call whose results this call replaces."""
+    path = run / "attributions.parquet"
+    if not path.is_file():
+        return
+    columns = set(pyarrow.parquet.read_schema(path).names)
+    kept = {OCCLUSION.name, *methods}
+    lost = [method.name for method in STEP_METHODS if method.name in columns - kept]
+    if lost:
+        logger.warning(
+            "%s: the attributions of an earlier call by %s are removed, because this call has "
+            "other methods. To keep them, end it and add --method %s.",
+            path,
+            ", ".join(lost),
+            " --method ".join(lost),
+        )
 
 
 def _get_step_reference(

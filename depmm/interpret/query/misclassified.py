@@ -47,16 +47,12 @@ def find_misclassified(
     Raises
     ------
     QuestionError
-        If no step has a word, or the run predicts scores.
+        If the run predicts scores.
     """
+    errors = _list_errors(attributions, predictions, threshold).head(sessions)
     steps = attributions.dropna(subset=["word", "occlusion"])
-    if steps.empty:
-        raise QuestionError(
-            "No step has a word.",
-            column="word",
-            remedy="This question needs a corpus whose steps have a text (steps.parquet).",
-        )
-    errors = _list_errors(steps, predictions, threshold).head(sessions)
+    if steps.empty:  # a corpus without texts
+        return errors.assign(word=None, valence=None, occlusion=np.nan, occlusion_of_others=np.nan)
     words_of_errors = _compare_with_others(steps).merge(errors[SESSION_KEY], on=SESSION_KEY)
     words_of_errors = words_of_errors[words_of_errors["towards"] > 0].sort_values(
         ["towards", "word"], ascending=[False, True]

@@ -185,8 +185,8 @@ def _no_such_track(path: Path, track: int, n_tracks: int) -> MediaError:
         f"sound track {track} does not exist: the file has {count}, counted from 0.",
         f"Set track: of this recording in the spec to a number from 0 to {n_tracks - 1}."
         if n_tracks > 1
-        else "Remove track: of this recording from the spec. A trained model reads the track of "
-        f"its training: save the sound as track {track} of a file.",
+        else "Remove track: of this recording from the spec; for depmm predict, save the sound as "
+        f"track {track} of a file.",
         setting="track",
         value=track,
     )

@@ -261,8 +261,8 @@ def channel_mix(path: Path, channel: int) -> Mix:
                 f"Set channel: of this recording in the spec to a number from 0 to "
                 f"{len(block) - 1}."
                 if len(block) > 1
-                else "Remove channel: of this recording from the spec. A trained model reads the "
-                f"channel of its training: save the sound as channel {channel} of a file.",
+                else "Remove channel: of this recording from the spec; for depmm predict, save the "
+                f"sound as channel {channel} of a file; for depmm steps, use other --speakers.",
                 setting="channel",
                 value=channel,
             )

@@ -246,3 +246,16 @@ def test_failed_explanation_keeps_the_previous_tables(run):
     with pytest.raises(ExplanationError):
         explain(run, methods=["gradcam"])
     assert {path: path.read_bytes() for path in run.glob("*.parquet")} == before
+
+
+def test_the_results_of_an_earlier_call_are_not_removed_silently(corpus, tmp_path, caplog):
+    run = train(corpus.config, [f"out={tmp_path}", "name=twice"])
+    explain(run, methods=["shapley"])
+    assert (run / "faithfulness.parquet").is_file()
+    assert "removed" not in caplog.text
+    report = explain(run, methods=["integrated_gradients"])
+    assert "by shapley are removed" in caplog.text
+    assert "--method shapley" in caplog.text
+    assert "shapley" not in pd.read_parquet(run / "attributions.parquet")
+    report = explain(run)
+    assert report.absent["faithfulness"].startswith("removed, it was of an earlier call: ")

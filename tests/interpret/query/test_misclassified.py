@@ -49,13 +49,19 @@ def test_sessions_and_words_are_limited():
     assert len(result) <= 2
 
 
-def test_scores_and_wordless_runs_are_rejected():
+def test_scores_are_rejected():
     tables = make_tables()
     scores = tables["predictions"].assign(y_prob=float("nan"))
     with pytest.raises(QuestionError) as info:
         find_misclassified(tables["attributions"], scores, 1, 1)
     assert info.value.column == "y_prob"
+
+
+def test_a_corpus_without_words_has_misclassified_sessions():
+    tables = make_tables(seeds=3)
+    expected = find_misclassified(tables["attributions"], tables["predictions"], 10, 1)
     wordless = tables["attributions"].assign(word=pd.NA)
-    with pytest.raises(QuestionError) as info:
-        find_misclassified(wordless, tables["predictions"], 1, 1)
-    assert info.value.column == "word"
+    result = find_misclassified(wordless, tables["predictions"], 10, 1)
+    assert result.columns.tolist() == expected.columns.tolist()
+    assert result["subject"].tolist() == expected["subject"].tolist()
+    assert result["word"].isna().all()
