@@ -71,8 +71,9 @@ def check_manifest(run: RunFolder, overrides: Sequence[str]) -> None:
         )
     if run.has_other_manifest(folder):
         logger.warning(
-            "The manifest %s has changed since the training of %s. Its labels and steps are those "
-            "of now; weights, split and predictions are those of the training.",
+            "The manifest %s has changed since the training of %s. Steps and columns such as "
+            "gender are those of now; weights, split, predictions and binary labels are those of "
+            "the training.",
             folder,
             run.path,
         )

@@ -25,6 +25,7 @@ from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.interpret.attribution.measure_occlusion import occlude_measured_steps
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.row_annotator import RowAnnotator
+from depmm.interpret.attribution.tested_labels import with_tested_labels
 from depmm.interpret.errors import ExplanationError
 from depmm.models.classical.model import ClassicalModel, build_front_end
 from depmm.models.classical.saved import load_model
@@ -74,6 +75,8 @@ def explain_classical(
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
+            if config.target.kind == "binary":
+                data = with_tested_labels(data, folder, config.data.manifest)
             steps = read_manifest(config.data.manifest).steps
             model = load_model(folder.classical_model)
             for tables in explain_fold(config, model, data, steps, split):

@@ -1,5 +1,7 @@
 """Tables of explained sessions: keys, words, schemas and values; the public function."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from untrained_models import build_untrained, encode_sessions
 
 from depmm import train
 from depmm.config import dump_config, load_config
+from depmm.corpora.manifest import write_manifest
 from depmm.corpora.splits import write_split
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.interpret.attribution.explain import explain
@@ -259,3 +262,16 @@ def test_the_results_of_an_earlier_call_are_not_removed_silently(corpus, tmp_pat
     assert "shapley" not in pd.read_parquet(run / "attributions.parquet")
     report = explain(run)
     assert report.absent["faithfulness"].startswith("removed, it was of an earlier call: ")
+
+
+def test_labels_are_those_that_were_tested(corpus, tmp_path):
+    """Also if the manifest has other labels now."""
+    run = train(corpus.config, [f"out={tmp_path}", "name=labels"])
+    sessions = corpus.manifest.sessions
+    flipped = sessions.assign(label=1 - sessions["label"], score=63 - sessions["score"])
+    write_manifest(replace(corpus.manifest, sessions=flipped), tmp_path / "manifest")
+    explain(run, overrides=[f"data.manifest={tmp_path / 'manifest'}"])
+    tested = pd.read_parquet(run / "predictions.parquet").set_index("session")["y_true"]
+    explained = pd.read_parquet(run / "attributions.parquet").drop_duplicates("session")
+    assert len(explained)
+    assert explained["label"].tolist() == tested[explained["session"]].tolist()
