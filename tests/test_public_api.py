@@ -36,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     video = next((folder / "recordings").rglob("*.mp4"))
     video.rename(folder / "reading.mp4")
     words = manifest.steps[manifest.steps["session"] == video.stem]
-    words[["start_s", "end_s", "text"]].to_csv(folder / "words.csv", index=False)
+    words[["start_s", "end_s", "text"]].to_csv(folder / "steps.csv", index=False)
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -65,7 +65,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
     for name, value in spec.codes.items():
         sources = (known if value.of else untranslated) | step_fields
         # a code that reads the field that it defines itself would always be unknown
-        others = sources if name in untranslated else sources - {name}
+        others = sources if name in untranslated | step_fields else sources - {name}
         yield from unknown_names(("codes", name), [value.of or name], others, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)

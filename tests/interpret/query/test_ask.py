@@ -62,7 +62,7 @@ def test_missing_files_and_columns_are_named(tmp_path):
         tmp_path / "wordless",
         {**tables, "attributions": tables["attributions"].assign(word=None, valence=None)},
     )
-    for question in ("words-by-label", "words-by-valence", "agreement", "misclassified"):
+    for question in ("words-by-label", "words-by-valence", "agreement"):
         with pytest.raises(QuestionError) as info:
             ask(wordless, question)
         assert info.value.column == "word"
