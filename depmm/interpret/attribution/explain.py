@@ -200,9 +200,12 @@ def _explain(
 def _warn_of_earlier_methods(run: Path, methods: Sequence[str]) -> None:
     """Name the methods of an earlier call whose results this call replaces."""
     path = run / "attributions.parquet"
-    if not path.is_file():
+    if not path.is_file() or path.is_symlink():
         return
-    columns = set(pyarrow.parquet.read_schema(path).names)
+    try:
+        columns = set(pyarrow.parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError):  # damaged: it is replaced
+        return
     kept = {OCCLUSION.name, *methods}
     lost = [method.name for method in STEP_METHODS if method.name in columns - kept]
     if lost:
