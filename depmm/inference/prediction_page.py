@@ -218,9 +218,7 @@ def _check_same_recording(recording: dict[str, Any], data: Path) -> None:
         before = json.loads(data.read_text(encoding="utf-8"))["recording"]
         same = before["file"] == recording["file"]
         same = same and abs(before["duration_s"] - recording["duration_s"]) < SAME_DURATION_S
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError):  # of an earlier version, or damaged
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, an earlier one, or damaged
         return
     if not same:
         raise InferenceError(

@@ -6,6 +6,7 @@ import pandas as pd
 
 from depmm.config import Config
 from depmm.data.dataset import SessionDataset
+from depmm.data.step_selection import count_present_steps
 from depmm.inference.errors import InferenceError
 from depmm.inference.quality import RecordingQuality
 from depmm.inference.trained_run import TrainedRun
@@ -177,7 +178,7 @@ def check_step_count(run: TrainedRun, file: Path, dataset: SessionDataset) -> No
     config = run.config
     if not isinstance(config, Config) or not config.model.subtract_session_mean:
         return
-    if max(int(steps.sum()) for steps in dataset.present_steps(0).values()) < 2:
+    if count_present_steps(dataset)[0] < 2:
         raise InferenceError(
             f"{file}: the model reads one step of the recording, and subtracts the mean of the "
             "steps of a session (model.subtract_session_mean).",

@@ -43,7 +43,7 @@ def check_locations(overrides: Iterable[str] | None) -> list[str]:
     return checked
 
 
-def check_manifest(run: RunFolder, overrides: Sequence[str]) -> None:
+def check_manifest(run: RunFolder, overrides: Sequence[str]) -> bool:
     """Check that the manifest of a run is where its config says; warn if it has changed.
 
     Parameters
@@ -52,6 +52,11 @@ def check_manifest(run: RunFolder, overrides: Sequence[str]) -> None:
         The run, or its first fold.
     overrides : sequence of str
         Where the data of a moved run are, as ``key=value``.
+
+    Returns
+    -------
+    bool
+        Whether it has changed since the training.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def check_manifest(run: RunFolder, overrides: Sequence[str]) -> None:
             value=str(folder),
             remedy="If the data were moved, give data.manifest=FOLDER data.store=FOLDER.",
         )
-    if run.has_other_manifest(folder):
+    if changed := run.has_other_manifest(folder):
         logger.warning(
             "The manifest %s has changed since the training of %s. Steps and columns such as "
             "gender are those of now; weights, split, predictions and binary labels are those of "
@@ -77,6 +82,7 @@ def check_manifest(run: RunFolder, overrides: Sequence[str]) -> None:
             folder,
             run.path,
         )
+    return changed
 
 
 def split_locations(arguments: Iterable[Path]) -> tuple[list[Path], list[str]]:

@@ -67,7 +67,7 @@ def explain_classical(
     ExplanationError
         If the split has no session.
     """
-    check_manifest(folders[0], overrides)
+    changed = check_manifest(folders[0], overrides)
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
             config = load_experiment(folder.config, overrides)
@@ -75,8 +75,8 @@ def explain_classical(
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
-            if config.target.kind == "binary":
-                data = with_tested_labels(data, folder, config.data.manifest)
+            if changed and config.target.kind == "binary":
+                data = with_tested_labels(data, folder)
             steps = read_manifest(config.data.manifest).steps
             model = load_model(folder.classical_model)
             for tables in explain_fold(config, model, data, steps, split):

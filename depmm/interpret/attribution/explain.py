@@ -158,7 +158,7 @@ def _explain(
     device: torch.device,
     moved: list[str],
 ) -> ExplainReport:
-    check_manifest(folders[0], moved)
+    changed = check_manifest(folders[0], moved)
     _warn_of_earlier_methods(run, methods)
     before = {name for name in EXPLANATIONS if (run / f"{name}.parquet").is_file()}
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
@@ -167,8 +167,8 @@ def _explain(
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
-            if config.target.kind == "binary":
-                data = with_tested_labels(data, folder, config.data.manifest)
+            if changed and config.target.kind == "binary":
+                data = with_tested_labels(data, folder)
             steps = read_manifest(config.data.manifest).steps
             model = DepressionModel.from_pretrained(folder.path).to(device)
             with float32_precision("highest", device):

@@ -1,7 +1,6 @@
 """Labels of a run: those that were tested, also if the manifest has changed since."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from depmm.data.experiment_data import ExperimentData
 from depmm.files.checksums import read_table
@@ -9,7 +8,7 @@ from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SESSION_KEY
 
 
-def with_tested_labels(data: ExperimentData, run: RunFolder, manifest: Path) -> ExperimentData:
+def with_tested_labels(data: ExperimentData, run: RunFolder) -> ExperimentData:
     """Replace the labels of sessions by those of the predictions of a run.
 
     Parameters
@@ -18,22 +17,17 @@ def with_tested_labels(data: ExperimentData, run: RunFolder, manifest: Path) -> 
         Sessions with the labels of the manifest of now.
     run : RunFolder
         A finished run with binary labels.
-    manifest : Path
-        Folder of the manifest.
 
     Returns
     -------
     ExperimentData
-        The same data if the manifest has not changed since the training. Otherwise the sessions
-        with the labels of the predictions; one without a prediction keeps its label.
+        The sessions; one without a prediction keeps its label.
 
     Raises
     ------
     DamagedFileError
         If the predictions are damaged.
     """
-    if not run.has_other_manifest(manifest):
-        return data
     predictions = read_table(run.predictions)
     tested = predictions.drop_duplicates(SESSION_KEY)[[*SESSION_KEY, "y_true"]]
     merged = data.sessions[SESSION_KEY].merge(tested, on=SESSION_KEY, how="left")
