@@ -9,6 +9,7 @@ from pathlib import Path
 from error_pages import errors_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from reference_pages import commands_page, settings_page, tables_page
 from system_pages import markdown_table  # beside this file, where mkdocs and scripts find it
 
@@ -43,6 +44,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Give a page that is alone in its tab the width of a navigation that would list only it."""
+    if page.parent is None:
+        page.meta.setdefault("hide", ["navigation"])
 
 
 def measures_page() -> str:
