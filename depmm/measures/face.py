@@ -32,7 +32,9 @@ MAX_BLINK_S = 0.5  # a longer closure is not a blink
 # 89, 2003: 0.2 s on average, most of which is opening and closing), so that at fewer frames per
 # second many blinks fall between two frames.
 MIN_BLINK_RATE_HZ = 15.0
-MAX_GAP = 1.5  # sampling intervals between two frames that are neighbours
+# median intervals between two sampled frames that are neighbours: 25 of 30 frames per second are
+# one or two frames of the video apart, and a video that stands still leaves a larger gap
+MAX_GAP = 2.5
 
 # behaviour -> its blendshapes, group and what it shows (action units of the Facial Action Coding
 # System, after the names of ARKit's blendshapes)
@@ -164,7 +166,9 @@ def measure_frames(
     time_s, order = np.unique(time_s, return_index=True)
     if len(time_s) == 0:
         return np.array(list(values.values()))
-    interval = float(np.median(np.diff(time_s))) if len(time_s) > 1 else np.nan
+    spacing = np.diff(time_s)
+    regular = spacing <= MAX_GAP * np.median(spacing) if len(spacing) else np.zeros(0, bool)
+    interval = _mean(spacing[regular])
     seen = np.flatnonzero(np.isfinite(blendshapes[order]).all(axis=1))
     values["face_share"] = len(seen) / len(time_s)
     time_s, order = time_s[seen], order[seen]
@@ -173,7 +177,7 @@ def measure_frames(
     shapes = blendshapes[order].astype(np.float64)
     scores = {name: shapes[:, columns].mean(axis=1) for name, columns in _COLUMNS.items()}
     elapsed = np.diff(time_s)
-    near = elapsed <= MAX_GAP * interval
+    near = (np.diff(seen) == 1) & regular[seen[:-1]]
     for name, score in scores.items():
         values[f"{name}_mean"] = score.mean()
         values[f"{name}_std"] = _std(score)

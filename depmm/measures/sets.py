@@ -16,7 +16,7 @@ from depmm.store.session_file import SessionReader
 SetName = Literal["voice", "face", "egemaps", "timing"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 SESSION_SETS: frozenset[str] = frozenset({"timing"})  # one row per session, not per step
-MEASURES_VERSION = 1  # increase it when a code change alters a value
+MEASURES_VERSION = 2  # increase it when a code change alters a value
 
 
 def parse_sets(names: Iterable[str]) -> list[SetName]:

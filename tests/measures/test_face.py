@@ -6,6 +6,7 @@ from face_sequences import blendshape_rows, eye_landmarks, pose_matrices, write_
 from recordings import KEY
 
 from depmm.measures.face import FACE_MEASURES, count_blinks, measure_face, measure_frames
+from depmm.media.video.video import sample_frames
 from depmm.store.derived_streams import gaze, head_pose
 
 NAMES = [measure.name for measure in FACE_MEASURES]
@@ -159,3 +160,28 @@ def test_a_step_is_measured_from_its_own_frames(tmp_path):
     np.testing.assert_allclose(rows[:2, NAMES.index("jaw_open_mean")], [0.2, 0.8], rtol=1e-6)
     np.testing.assert_allclose(rows[:2, NAMES.index("jaw_open_velocity")], [1.0, 1.0], rtol=1e-5)
     assert np.isnan(rows[2]).all()
+
+
+@pytest.mark.parametrize("rate", [15, 20, 25, 30])
+@pytest.mark.parametrize("source", [25.0, 29.97, 30.0, 50.0, 60.0])
+def test_blinks_and_movements_are_those_of_any_frame_rate_of_the_video(source, rate):
+    frames = np.arange(round(60 * source)) / source
+    sampled = sample_frames(((time_s, None) for time_s in frames), rate, [(0.0, 60.0)])
+    times = np.array([time_s for time_s, _ in sampled])
+    since_onset = (times - 1) % 3  # 20 blinks of 0.25 s
+    closed = 0.5 - 0.5 * np.cos(2 * np.pi * np.minimum(since_onset / 0.25, 1))
+    angles = np.zeros((len(times), 3))
+    angles[:, 1] = 10 * np.sin(np.pi * times)  # 40 degrees in 2 s
+    scores = {"eyeBlinkLeft": closed, "eyeBlinkRight": closed}
+    values = measured(len(times), times=times, angles=angles, **scores)
+    assert values["blink_rate"] == pytest.approx(20, rel=0.01)
+    assert values["head_path"] == pytest.approx(1200, rel=0.01)
+    assert values["head_speed"] == pytest.approx(20, rel=0.01)
+
+
+def test_a_video_that_stands_still_is_not_a_movement():
+    times = np.r_[0:30, 45:75] / 30.0
+    angles = np.zeros((60, 3))
+    angles[30:, 0] = 5
+    values = measured(60, times=times, angles=angles)
+    assert values["head_path"] == pytest.approx(0, abs=1e-3)
