@@ -17,7 +17,7 @@ SETTINGS = ExtractConfig()
 SUMMARY = {
     "n_steps": 0, "step_start_s": [], "audio_s": 0.0, "n_frames": 2, "n_frames_with_face": 0,
     "n_steps_with_text": 0,
-    "streams": {}, "warnings": [], "source_hash": "", "steps_hash": "",
+    "streams": {}, "warnings": [], "source_hash": "", "source_files": {}, "steps_hash": "",
 }  # fmt: skip
 KEY = ("c", "p1", "s1")
 

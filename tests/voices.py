@@ -37,7 +37,8 @@ def write_voices(
         "n_steps": len(voices), "step_start_s": (samples[:, 0] / SR).tolist(),
         "audio_s": int(ends[-1]) / SR, "n_frames": 0, "n_frames_with_face": 0,
         "n_steps_with_text": 0,
-        "streams": {}, "warnings": [], "source_hash": "", "steps_hash": "", **changes,
+        "streams": {}, "warnings": [], "source_hash": "", "source_files": {},
+        "steps_hash": "", **changes,
     }  # fmt: skip
     with store.writer() as writer:
         sound = np.concatenate(voices)

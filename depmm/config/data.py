@@ -241,7 +241,9 @@ class DataConfig(Settings):
         "used, in training a random part",
     )
     remove_silence: bool = Field(
-        False, description="whether only the speech segments of a step are used"
+        False,
+        description="whether only the speech segments of a step are used; a step without any is "
+        "used as a whole",
     )
     frames_per_step: int = Field(4, ge=1, description="number of face crops of a step")
     frame_choice: Literal["per_epoch", "once"] = Field(

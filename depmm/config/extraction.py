@@ -139,7 +139,8 @@ class AudioExtraction(Settings):
         -35.0,
         lt=0,
         description="level in dB, relative to the loud level of the recording (the 95th "
-        "percentile of its frames), below which a frame is silent",
+        "percentile of the frames of all its steps), below which a frame is silent; where the "
+        "background is louder, pauses count as speech",
     )
     min_silence_s: float = Field(
         0.5, gt=0, description="shortest pause in seconds that separates two speech segments"

@@ -21,6 +21,7 @@ from depmm.media.sound.speech_segments import (
 )
 from depmm.media.sound.voice_activity import (
     LOUD_PERCENTILE,
+    find_loud_level,
     frame_levels,
     segments_of_levels,
 )
@@ -128,7 +129,8 @@ def detect_by_energy(blocks: Iterable[np.ndarray]) -> Speech:
         # halfway between background and speech, where the background is louder than the default
         background, loud = np.percentile(levels, [BACKGROUND_PERCENTILE, LOUD_PERCENTILE])
         threshold_db = max(threshold_db, (float(background) - float(loud)) / 2)
-    segments = segments_of_levels(levels, threshold_db, 0.0, counted.duration_s)
+    loud_db = find_loud_level(levels)
+    segments = segments_of_levels(levels, loud_db, threshold_db, 0.0, counted.duration_s)
     return Speech(segments, None, counted.duration_s)
 
 

@@ -33,6 +33,7 @@ from depmm.store.session_extraction import extract_session
 from depmm.store.session_job import SessionJob
 from depmm.store.sessions import SessionStore
 from depmm.store.settings_file import record_settings
+from depmm.store.source_files import have_changed
 from depmm.store.worker_pool import Crash, Hang, run_in_processes
 
 logger = logging.getLogger(__name__)
@@ -261,7 +262,10 @@ def _is_done(store: SessionStore, job: SessionJob) -> bool:
     if has_failures(store, job.key) or not store.has(*job.key):
         return False
     try:
-        if store.read_summary(*job.key)["source_hash"] != job.source_hash:
+        summary = store.read_summary(*job.key)
+        if summary["source_hash"] != job.source_hash:
+            return False
+        if have_changed(job.root, summary["source_files"]):
             return False
         store.verify(*job.key)
     except StoreError as error:

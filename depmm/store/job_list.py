@@ -50,7 +50,8 @@ def list_jobs(
         for path in paths:
             if path not in sizes:
                 sizes[path] = file_size(root / path)
-        # if a recording is replaced, or a time or text changes, the session is extracted again
+        # if one of them changes, the session is extracted again; so it is after another content of
+        # the same size, see depmm.store.source_files
         source_hash = hash_content([steps, streams, [sizes[path] for path in paths]])
         jobs.append(
             SessionJob(

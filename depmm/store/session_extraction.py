@@ -19,6 +19,7 @@ from depmm.store.session_job import SessionJob
 from depmm.store.session_reading import SessionReading
 from depmm.store.sessions import SessionStore
 from depmm.store.sound_extraction import extract_sound
+from depmm.store.source_files import describe_files
 from depmm.store.text_extraction import store_text
 from depmm.store.worker_pool import Progress
 
@@ -83,6 +84,7 @@ def _extract_parts(
     job: SessionJob, store: SessionStore, progress: Progress
 ) -> tuple[list[Failure], bool]:
     """Extract sound, faces, text and streams, and store them if any file could be read."""
+    sources = describe_files(job.root, job.source_files)
     with store.writer() as writer:
         reading = SessionReading(job, writer, progress)
         level, sound_ends_s = extract_sound(reading)
@@ -107,6 +109,7 @@ def _extract_parts(
                 "streams": streams,
                 "warnings": reading.warnings,
                 "source_hash": job.source_hash,
+                "source_files": sources,
                 "steps_hash": job.steps_hash,
             }
             names = list(dict.fromkeys(step["audio"] or step["face"] for step in job.steps))

@@ -25,7 +25,8 @@ feature.N.step_rows  (L, 2) int64      first and end row of each step (equal: no
 The header also contains a summary, JSON under the key ``depmm``: ``n_steps``, ``step_start_s``,
 ``audio_s``, ``n_frames``, ``n_frames_with_face``, ``n_steps_with_text``, ``streams`` (name to
 ``rate_hz``, ``columns``, ``n_features`` and ``file``), ``warnings`` (rows of ``warnings.parquet``),
-``source_hash`` and ``steps_hash`` (:class:`~depmm.store.session_job.SessionJob`);
+``source_hash`` and ``steps_hash`` (:class:`~depmm.store.session_job.SessionJob`); ``source_files``
+(:func:`~depmm.store.source_files.describe_files`);
 ``step_file``, the index of the recording of each step, if all have one; and
 ``step_previous_end_s`` if the steps of the manifest have ``previous_end_s``.
 Checksums of all bytes are described in :mod:`depmm.store.tensor_file`.

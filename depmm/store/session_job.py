@@ -82,8 +82,13 @@ class SessionJob:
     @property
     def all_files(self) -> str:
         """The names of all files, for the failure of a whole session."""
+        return ", ".join(self.source_files)
+
+    @property
+    def source_files(self) -> list[str]:
+        """The files of steps and streams, sorted."""
         files = {*self.files("audio"), *self.files("face")}
-        return ", ".join(sorted(files | {stream["path"] for stream in self.streams}))
+        return sorted(files | {stream["path"] for stream in self.streams})
 
     def files(self, modality: str) -> dict[str, list[int]]:
         """Group the steps by the file of a modality.

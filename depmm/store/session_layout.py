@@ -45,6 +45,7 @@ _SUMMARY = {
     "streams": dict,
     "warnings": list,
     "source_hash": str,
+    "source_files": dict,
     "steps_hash": str,
 }
 
@@ -84,6 +85,11 @@ def check_summary(summary: Any) -> None:
         raise ValueError("the files of its steps are not one index per step")
     if not all(isinstance(stream, dict) for stream in summary["streams"].values()):
         raise ValueError("its streams are not described")
+    if not all(
+        isinstance(file, list) and list(map(type, file)) == [int, str]
+        for file in summary["source_files"].values()
+    ):
+        raise ValueError("its source files do not have a time and a hash each")
     for warning in summary["warnings"]:
         if not (isinstance(warning, dict) and all(isinstance(v, str) for v in warning.values())):
             raise ValueError("its warnings are not text")

@@ -37,7 +37,7 @@ from depmm.store.session_writer import SessionWriter
 from depmm.store.tensor_file import TensorFile, open_file
 from depmm.store.voice_stream import is_current_voice, voice_folder
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 logger = logging.getLogger(__name__)
 
 

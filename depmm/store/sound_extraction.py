@@ -42,7 +42,7 @@ def _extract_file(
 ) -> SoundMeter:
     """Store the sound of the steps of a file; return its levels."""
     from depmm.media.sound.audio import decode_audio
-    from depmm.media.sound.voice_activity import FrameLevels, segments_of_levels
+    from depmm.media.sound.voice_activity import FrameLevels
 
     job, writer = reading.job, reading.writer
     windows = job.windows(steps)
@@ -56,7 +56,7 @@ def _extract_file(
         channel=first["audio_channel"],
         warn=warn,
     )
-    settings, meter = job.settings.audio, SoundMeter()
+    meter, levels_of_steps = SoundMeter(), {}
     counted = _CountedBlocks(reading.watched(blocks))
     empty = []
     begin, frame_levels = writer.rows("audio.waveform"), FrameLevels()
@@ -73,14 +73,10 @@ def _extract_file(
             empty.append(step)
             continue
         ranges[step] = begin, end
-        levels = frame_levels.finish()
-        meter.update_levels(levels)
-        duration_s = (end - begin) / SAMPLE_RATE
-        speech = segments_of_levels(levels, settings.silence_db, settings.min_silence_s, duration_s)
-        speech = (speech + windows[position][0]).astype(np.float32).reshape(-1, 2)
-        writer.append("audio.speech", speech)
-        writer.append("audio.speech_step", np.full(len(speech), step, np.int32))
+        levels_of_steps[step] = frame_levels.finish()
+        meter.update_levels(levels_of_steps[step])
         begin, frame_levels = end, FrameLevels()
+    _store_speech(reading, levels_of_steps, ranges)
     sound_s = counted.n_samples / SAMPLE_RATE
     sound_end_s = start_s + sound_s if sound_s else None
     part = "its step" if len(steps) == 1 else f"its {len(steps)} steps"
@@ -91,6 +87,29 @@ def _extract_file(
     if error := masked_steps(file, steps, windows, empty, "sound", sound_end_s):
         reading.fail("audio", file, error)
     return meter
+
+
+def _store_speech(
+    reading: SessionReading, levels_of_steps: dict[int, np.ndarray], ranges: np.ndarray
+) -> None:
+    """Store the segments of speech in the steps of a file.
+
+    The loud level is that of all steps: a step in which nobody speaks has no speech.
+    """
+    from depmm.media.sound.voice_activity import find_loud_level, segments_of_levels
+
+    if not levels_of_steps:
+        return
+    settings, writer = reading.job.settings.audio, reading.writer
+    loud_db = find_loud_level(np.concatenate(list(levels_of_steps.values())))
+    for step, levels in levels_of_steps.items():
+        duration_s = float(ranges[step, 1] - ranges[step, 0]) / SAMPLE_RATE
+        speech = segments_of_levels(
+            levels, loud_db, settings.silence_db, settings.min_silence_s, duration_s
+        )
+        start_s = float(reading.job.steps[step]["start_s"])
+        writer.append("audio.speech", (speech + start_s).astype(np.float32))
+        writer.append("audio.speech_step", np.full(len(speech), step, np.int32))
 
 
 class _CountedBlocks:

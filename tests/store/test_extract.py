@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from recordings import (
     KEY,
     SETTINGS,
@@ -269,3 +270,22 @@ def test_changed_step_times_and_recordings_are_extracted_again(subjects, tmp_pat
     assert (again.extracted, again.skipped) == (2, 1)
     with SessionStore(store, SETTINGS).read(*KEY) as reader:
         assert len(reader.read_waveform(0)) == 0.5 * SAMPLE_RATE
+
+
+def test_another_sound_of_the_same_size_is_extracted_again_and_a_copy_is_not(tmp_path):
+    manifest = manifest_of({"s1": [{"audio": "1.wav"}]})
+    root, store = tmp_path / "recordings", tmp_path / "store"
+    root.mkdir()
+    tone = np.sin(np.arange(SAMPLE_RATE) / 10) / 2
+    soundfile.write(root / "1.wav", tone, SAMPLE_RATE)
+    extract_all(manifest, root, store)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    shutil.copyfile(root / "1.wav", copied / "1.wav")
+    os.utime(copied / "1.wav", (0, 0))
+    assert extract_all(manifest, copied, store).skipped == 1
+    soundfile.write(root / "1.wav", tone[::-1], SAMPLE_RATE)
+    os.utime(root / "1.wav", (1, 1))
+    assert extract_all(manifest, root, store).extracted == 1
+    with SessionStore(store, SETTINGS).read(*KEY) as reader:
+        np.testing.assert_allclose(reader.read_waveform(0), tone[::-1], atol=1e-4)

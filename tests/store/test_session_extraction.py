@@ -140,6 +140,24 @@ def test_segments_of_speech_are_relative_to_their_step(tmp_path):
     np.testing.assert_allclose(speech_s, [[0.5, 1.5], [3.5, 4.5]], atol=0.02)
 
 
+@pytest.mark.parametrize("length_s", [2.0, 8.0, 12.0, 24.0])
+def test_steps_without_a_voice_have_no_speech_whatever_their_length(tmp_path, length_s):
+    sound = np.random.default_rng(0).normal(0, 0.001, 24 * SAMPLE_RATE)
+    time_s = np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE
+    sound[8 * SAMPLE_RATE : 16 * SAMPLE_RATE] += 0.2 * np.sin(2 * np.pi * 150 * time_s)
+    soundfile.write(tmp_path / "1.wav", sound, SAMPLE_RATE)
+    starts = np.arange(0, 24, length_s)
+    windows = [{"audio": "1.wav", "start_s": start, "end_s": start + length_s} for start in starts]
+    manifest = manifest_of({"s1": windows})
+    extract_all(manifest, tmp_path, tmp_path / "store")
+    with SessionStore(tmp_path / "store", SETTINGS).read(*KEY) as reader:
+        speech = reader.read_tensor("audio.speech")
+        of_step = reader.read_tensor("audio.speech_step")
+    voiced = np.flatnonzero((starts < 16) & (starts + length_s > 8))
+    assert of_step.tolist() == voiced.tolist()
+    assert (speech.min(), speech.max()) == pytest.approx((8.0, 16.0), abs=0.02)
+
+
 def test_any_exception_of_a_decoder_is_a_failure(subjects, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise IndexError("no such packet")

@@ -16,7 +16,7 @@ from depmm.media.identity.speaker_encoder import (
     SpeakerEncoder,
     mel_spectrum,
 )
-from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
+from depmm.media.sound.voice_activity import find_loud_level, frame_levels, segments_of_levels
 
 MAX_WINDOWS = 128  # 3 MB of spectra; more windows of a session are thinned out evenly
 PART_S = 30  # seconds in which speech is told from silence at once
@@ -69,7 +69,8 @@ class VoiceSample:
         self._part, self._part_length = [], 0
         seconds = len(samples) / SAMPLE_RATE
         levels = frame_levels([samples])
-        for start, end in segments_of_levels(levels, SILENCE_DB, MIN_SILENCE_S, seconds):
+        loud_db = find_loud_level(levels)
+        for start, end in segments_of_levels(levels, loud_db, SILENCE_DB, MIN_SILENCE_S, seconds):
             self.add_speech(samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
 
     def add_speech(self, samples: np.ndarray) -> None:

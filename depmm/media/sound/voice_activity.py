@@ -77,8 +77,28 @@ class FrameLevels:
         return levels
 
 
+def find_loud_level(levels: np.ndarray) -> float:
+    """Find the loud level of a recording, that of its speech.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (F,)
+        :func:`frame_levels` of the whole recording, or of all parts that are used.
+
+    Returns
+    -------
+    float
+        Their 95th percentile, dB re full scale; minus infinity without a frame.
+    """
+    return float(np.percentile(levels, LOUD_PERCENTILE)) if len(levels) else -math.inf
+
+
 def segments_of_levels(
-    levels: np.ndarray, silence_db: float, min_silence_s: float, duration_s: float
+    levels: np.ndarray,
+    loud_db: float,
+    silence_db: float,
+    min_silence_s: float,
+    duration_s: float,
 ) -> np.ndarray:
     """Find the segments of speech from the levels of :func:`frame_levels`.
 
@@ -86,27 +106,28 @@ def segments_of_levels(
     ----------
     levels : ndarray, shape (F,)
         dB re full scale.
+    loud_db : float
+        The loud level of the recording, see :func:`find_loud_level`. If less than a twentieth of a
+        recording is speech, it is the level of the background, and no frame is silent.
     silence_db : float
-        A frame whose level is this far (negative) below the loud level of the recording is silent.
-        The loud level is the 95th percentile of the frame levels. If less than a twentieth of a
-        recording is speech, that percentile is the level of the background, and no frame is
-        silent.
+        A frame whose level is this far (negative) below the loud level is silent.
     min_silence_s : float
         Pauses shorter than this, in seconds, are joined with the speech around them.
     duration_s : float
-        Length of the recording in seconds; the last frame reaches to its end.
+        Length of the part in seconds; the last frame reaches to its end.
 
     Returns
     -------
     ndarray of float64, shape (n, 2)
         Start and end of each segment in seconds, ascending and disjoint; no row for digital
-        silence.
+        silence, and for a part without speech.
     """
-    loud = np.percentile(levels, LOUD_PERCENTILE) if len(levels) else -math.inf
-    if loud < DIGITAL_SILENCE_DB:
+    if loud_db < DIGITAL_SILENCE_DB:
         return np.zeros((0, 2))
-    speech = np.concatenate([[False], levels > loud + silence_db, [False]])
+    speech = np.concatenate([[False], levels > loud_db + silence_db, [False]])
     edges = np.flatnonzero(speech[1:] != speech[:-1])
+    if not len(edges):
+        return np.zeros((0, 2))
     # a frame represents the hop around its centre; the first and last include the edges
     times = edges * HOP_S + (FRAME_S - HOP_S) / 2
     times[edges == 0] = 0.0

@@ -5,12 +5,15 @@ import pytest
 from media_files import tone
 
 from depmm.config import SAMPLE_RATE
-from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
+from depmm.media.sound.voice_activity import find_loud_level, frame_levels, segments_of_levels
 
 
 def speech_segments(sound: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
     duration_s = len(sound) / SAMPLE_RATE
-    return segments_of_levels(frame_levels([sound]), silence_db, min_silence_s, duration_s)
+    levels = frame_levels([sound])
+    return segments_of_levels(
+        levels, find_loud_level(levels), silence_db, min_silence_s, duration_s
+    )
 
 
 def test_pauses_separate_segments_of_speech() -> None:
@@ -42,5 +45,5 @@ def test_levels_do_not_depend_on_the_blocks() -> None:
     assert levels[7] == pytest.approx(10 * np.log10(np.mean(frame**2)))
     pieces = np.split(sound, [1, 50, 79, 5000, 5001, 12_345])
     np.testing.assert_allclose(frame_levels(pieces), levels)
-    full_scale = segments_of_levels(frame_levels([np.ones(1600)]), -35.0, 0.5, 0.1)
+    full_scale = segments_of_levels(frame_levels([np.ones(1600)]), 0.0, -35.0, 0.5, 0.1)
     np.testing.assert_array_equal(full_scale, [[0.0, 0.1]])
