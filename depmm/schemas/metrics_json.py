@@ -96,7 +96,8 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey(
         "threshold_setting",
         "str or float",
-        "``evaluation.threshold`` of the run: ``validation`` or a number; null without decisions",
+        "``evaluation.threshold`` of the run: ``validation`` or a number; ``column`` if the table "
+        "has its thresholds; null without decisions",
     ),
     JsonKey("thresholds.[].fold", "int", "Fold of a decision threshold"),
     JsonKey("thresholds.[].seed", "int", "Seed of a decision threshold"),

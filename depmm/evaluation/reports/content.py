@@ -40,7 +40,7 @@ from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_
 from depmm.evaluation.stats.session_counts import count_sessions
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups
-from depmm.evaluation.thresholds import Threshold
+from depmm.evaluation.thresholds import COLUMN, Threshold
 from depmm.evaluation.units import Unit, average_properties
 from depmm.schemas.manifest import SESSION_KEY, SPLITS
 
@@ -180,7 +180,7 @@ def evaluate_sessions(
         "confusion": _confusion(resampled) if "binary" in targets else None,
         "levels": _levels(resampled, instrument) if "severity" in targets else None,
         "out_of_range": _out_of_range(test) if "severity" in targets else None,
-        "threshold_setting": threshold if "binary" in targets else None,
+        "threshold_setting": _threshold_setting(table, threshold) if "binary" in targets else None,
         "thresholds": _thresholds(table) if "binary" in targets else [],
         "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, targets),
@@ -296,6 +296,11 @@ def _untested(table: pd.DataFrame) -> dict[str, Any]:
     keys = pd.MultiIndex.from_frame(table[SESSION_KEY])
     untested = keys[~is_test].unique().difference(keys[is_test]).sort_values()
     return {"sessions": len(untested), "which": ["/".join(key) for key in untested]}
+
+
+def _threshold_setting(table: pd.DataFrame, threshold: Threshold) -> Threshold | str:
+    """Return the setting, or "column" if the thresholds are those of the table."""
+    return "column" if (table["threshold_source"] == COLUMN).any() else threshold
 
 
 def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:

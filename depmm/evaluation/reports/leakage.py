@@ -183,6 +183,13 @@ def _tuning(config: Experiment | None, tuned: bool) -> dict[str, str]:
 def _thresholds(content: Mapping[str, Any]) -> dict[str, str]:
     if "binary" not in content["targets"]:
         return _line("thresholds", "checked", "no decisions are made")
+    if content["threshold_setting"] == "column":
+        return _line(
+            "thresholds",
+            "not checked",
+            "the thresholds are those of the column threshold of the table",
+            "State on which sessions they were chosen, or leave the column out.",
+        )
     if content["threshold_setting"] != "validation":
         result = f"the threshold is set in the config: {content['threshold_setting']}"
         return _line("thresholds", "checked", result)

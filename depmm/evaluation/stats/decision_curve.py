@@ -49,15 +49,15 @@ def measure_decision_curve(
     Vickers and Elkin, "Decision curve analysis: a novel method for evaluating prediction models",
     Medical Decision Making 26(6), 2006.
     """
-    odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
+    at = np.asarray(thresholds, float)
 
     def measure(rows: pd.DataFrame, weights: Weights) -> Array:
-        return _net_benefits(rows["y_true"], rows[column], weights, odds)
+        return _net_benefits(rows["y_true"], rows[column], weights, at)
 
     values = measure_over_seeds(tested, measure)
     model, all_positive = (
         [part[..., half] for part in values]
-        for half in (slice(None, -len(odds)), slice(-len(odds), None))
+        for half in (slice(None, len(thresholds)), slice(len(thresholds), None))
     )
     return [
         {
@@ -77,11 +77,14 @@ def measure_decision_curve(
     ]
 
 
-def _net_benefits(y_true: pd.Series, y_prob: pd.Series, weights: Weights, odds: Array) -> Array:
+def _net_benefits(
+    y_true: pd.Series, y_prob: pd.Series, weights: Weights, thresholds: Array
+) -> Array:
     """Compute the net benefit of the model and of all positive at every threshold, (D, 2 K)."""
+    odds = thresholds / (1 - thresholds)
     y, prob = y_true.to_numpy(float)[:, None], y_prob.to_numpy(float)[:, None]
     all_positive = np.where(y == 1, 1.0, -odds)
-    value = np.hstack([np.where(prob >= odds / (1 + odds), all_positive, 0.0), all_positive])
+    value = np.hstack([np.where(prob >= thresholds, all_positive, 0.0), all_positive])
     sums = [weights[rows].astype(float) @ value for rows in blocks(*weights.shape)]
     total = weights.sum(axis=1, dtype=float)[:, None]
     return np.concatenate(sums) / total if sums else np.empty((0, 2 * len(odds)))

@@ -70,6 +70,23 @@ def test_without_validation_rows_nothing_is_fitted(tmp_path):
     assert calibration["binary"]["before"]["ece"]["value"] > 0
 
 
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_the_report_does_not_say_how_the_thresholds_of_a_table_were_chosen(
+    tmp_path, has_validation
+):
+    table = make_predictions().assign(threshold=0.3)
+    if not has_validation:
+        table = table[table["split"] != "validation"]
+    content = write_report(table, tmp_path, title="t", n_bootstrap=DRAWS, confidence=0.95)
+    assert content["threshold_setting"] == "column"
+    page = ReportPage((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "the column threshold of the table; how it was chosen is not known" in page
+    assert "no threshold was chosen on them" not in page
+    assert "the threshold, which is chosen on the validation sessions" not in page
+    [line] = [line for line in content["leakage"] if line["name"] == "thresholds"]
+    assert line["status"] == "not checked"
+
+
 @pytest.fixture(scope="module")
 def history():
     epochs = np.tile(np.arange(4), 2)

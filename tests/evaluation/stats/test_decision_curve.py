@@ -5,7 +5,11 @@ import pytest
 from simulated_predictions import resample, simulated_predictions
 
 from depmm.evaluation.predictions import prepare_predictions
-from depmm.evaluation.stats.decision_curve import measure_decision_curve, measure_predictive_values
+from depmm.evaluation.stats.decision_curve import (
+    THRESHOLDS,
+    measure_decision_curve,
+    measure_predictive_values,
+)
 from depmm.evaluation.stats.resampled_sessions import resample_sessions
 
 
@@ -20,6 +24,14 @@ def test_net_benefit_by_hand():
     assert entry["treat_all"] == pytest.approx(y.mean() - (~y).mean() / 3)
     assert entry["gain"]["value"] == pytest.approx(expected - max(entry["treat_all"], 0))
     assert entry["net_benefit"]["ci_low"] < expected < entry["net_benefit"]["ci_high"]
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_a_probability_equal_to_a_threshold_is_decided_positive(threshold):
+    table = simulated_predictions(test=20)
+    table["y_prob"] = threshold
+    [entry] = measure_decision_curve(resample(table), "y_prob", [threshold])
+    assert entry["net_benefit"]["value"] == entry["treat_all"]
 
 
 def test_all_positive_at_the_lowest_threshold():
