@@ -5,21 +5,22 @@ the header; the columns of DAIC-WOZ (``start_time``, ``stop_time``, ``speaker``,
 known. Without end times, a turn ends with the last speech before the next row.
 """
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.tables.delimited import Line, read_rows
+from depmm.corpora.tables.table_columns import check_columns, check_width
+from depmm.corpora.tables.table_files import Origin, read_text
 from depmm.errors import closest, fold
 from depmm.steps.table import StepsError
 from depmm.steps.turns import Turn
 
-MAX_BYTES = 32 * 2**20  # of a transcript
 # names of columns, folded as in depmm.errors.fold: DAIC-WOZ, ELAN, Praat, lhotse, common exports
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "start": ("starttime", "starts", "start", "begin", "begintime", "onset", "tmin", "from"),
@@ -113,13 +114,51 @@ def read_transcript(path: Path) -> list[TranscriptRow]:
     Raises
     ------
     StepsError
-        If the file is too large, is not text, has no column of speakers, or a time is not a
-        number.
+        If the file is too large, is not text, has no column of speakers, has a column twice or a
+        quotation mark that is not closed, a row has more or fewer cells than the header, or a time
+        is not a number.
     """
-    lines = _read_lines(path)
-    header = lines[0] if lines else ""
-    separator = max(_SEPARATORS, key=header.count)
-    names = next(csv.reader([header], delimiter=separator), [])
+    names, lines = _read_table(path)
+    columns = _find_columns(names)
+    rows = []
+    for line, cells in lines:
+        values = {field: cells[index].strip() for field, index in columns.items()}
+        if not values["speaker"]:
+            continue  # a mark without a speaker
+        start, end = (
+            _parse_time(path, line, field, values.get(field)) for field in ("start", "end")
+        )
+        rows.append(TranscriptRow(line, values["speaker"], values.get("text", ""), start, end))
+    return rows
+
+
+def _read_table(path: Path) -> tuple[list[str], list[Line]]:
+    """Read the header and the rows, each with as many cells as the header."""
+    try:
+        text = read_text(path, path.name)
+        # quotation marks are letters in transcripts that are separated by tabs
+        header = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
+        separator = max(_SEPARATORS, key=header.count)
+        lines = read_rows(text, path.name, separator)
+        line, names = next(lines, (None, []))
+        _check_header(path, names, separator, line)
+        rows = []
+        for line, cells in lines:
+            check_width(Origin(path.name, line), cells, names, separator, in_spec=False)
+            rows.append((line, cells))
+    except ManifestError as problem:
+        raise StepsError(
+            str(problem),
+            file=path,
+            line=problem.line,
+            column=problem.column,
+            value=problem.value,
+        ) from None
+    return names, rows
+
+
+def _check_header(path: Path, names: list[str], separator: str, line: int | None) -> None:
+    """Check that speakers have a column, and that each column that is used appears once."""
     columns = _find_columns(names)
     if "speaker" not in columns:
         raise StepsError(
@@ -128,41 +167,9 @@ def read_transcript(path: Path) -> list[TranscriptRow]:
             column="speaker",
             remedy="Name the column speaker.",
         )
-    # quotes are letters in transcripts that are separated by tabs
-    quotes: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if separator == "\t" else {}
-    rows = []
-    reader = csv.reader(lines[1:], delimiter=separator, **quotes)
-    for cells in reader:
-        values = {
-            field: cells[index].strip() if index < len(cells) else ""
-            for field, index in columns.items()
-        }
-        if not values["speaker"]:
-            continue  # an empty line, or a mark without a speaker
-        line = reader.line_num + 1
-        start, end = (
-            _parse_time(path, line, field, values.get(field)) for field in ("start", "end")
-        )
-        rows.append(TranscriptRow(line, values["speaker"], values.get("text", ""), start, end))
-    return rows
-
-
-def _read_lines(path: Path) -> list[str]:
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise StepsError(
-            f"{path.name}: {size} bytes, at most {MAX_BYTES} are read.",
-            file=path,
-            value=size,
-            remedy="Check that --transcripts names text files.",
-        )
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        raise StepsError(
-            f"{path.name}: not text in UTF-8 (byte {error.start}).",
-            file=path,
-            remedy="Save the transcript as UTF-8.",
-        ) from None
+    folded = [fold(name) for name in names]
+    used = [folded[index] for index in columns.values()]
+    check_columns(used, folded, path.name, separator, in_spec=False, line=line)
 
 
 def _find_columns(names: Sequence[str]) -> dict[str, int]:
@@ -272,7 +279,8 @@ def choose_speaker(turns: Sequence[Turn], name: str, participant: str, other: st
     Raises
     ------
     StepsError
-        If there is no such speaker.
+        If there is no such speaker, or another name differs from it only in case, blanks, hyphens
+        or the width of its letters.
     """
     names = list(dict.fromkeys(turn.speaker for turn in turns))
     if name not in names:
@@ -283,5 +291,14 @@ def choose_speaker(turns: Sequence[Turn], name: str, participant: str, other: st
             setting="participant",
             value=name,
             remedy=hint,
+        )
+    alike = [other for other in names if other != name and fold(other) == fold(name)]
+    if alike:
+        raise StepsError(
+            f"The speakers {name!r} and {', '.join(map(repr, alike))} have nearly the same name, "
+            "and may be one speaker.",
+            setting="participant",
+            value=alike[0],
+            remedy="Write the names alike in the transcript, or give two speakers other names.",
         )
     return [replace(turn, speaker=participant if turn.speaker == name else other) for turn in turns]

@@ -65,12 +65,23 @@ def test_without_ends_a_turn_ends_with_the_last_speech_before_the_next(tmp_path)
         ("start\tspeaker\n1\tA\nsoon\tB\n", "start", 3),
         ("start\tend\tspeaker\n1\t-2\tA\n", "end", 2),
         ("", "speaker", None),
+        ("start,text,speaker\n0,good,P\n8,well, not so good,P\n", None, 3),
+        ("start\ttext\tspeaker\n0\tgood\n", None, 2),
+        ('start,speaker,text\n0,I,how?\n2,P,"fine\n6,I,why?\n', None, 3),
+        ("start,speaker,Start\n0,I,0\n", "start", 1),
     ],
 )
 def test_errors_name_the_place(tmp_path, text, column, line):
+    path = write(tmp_path / "t.tsv", text)
     with pytest.raises(StepsError) as raised:
-        read_transcript(write(tmp_path / "t.tsv", text))
-    assert (raised.value.column, raised.value.line) == (column, line)
+        read_transcript(path)
+    error = raised.value
+    assert (error.file, error.column, error.line) == (path, column, line)
+
+
+def test_a_line_separator_of_unicode_is_part_of_a_text(tmp_path):
+    rows = read_transcript(write(tmp_path / "t.tsv", "start\ttext\tspeaker\n1\ta\u2028b\tP\n"))
+    assert [(row.line, row.text, row.speaker) for row in rows] == [(2, "a\u2028b", "P")]
 
 
 def test_the_transcript_of_a_recording_must_be_unique(tmp_path):
@@ -92,3 +103,13 @@ def test_the_participant_is_one_of_the_speakers():
     with pytest.raises(StepsError) as raised:
         choose_speaker(turns, "participants", "participant", "other")
     assert "Participant" in raised.value.remedy
+
+
+@pytest.mark.parametrize("other", ["participant", "Participant\u00a0", "\uff30articipant"])
+def test_speakers_with_nearly_the_same_name_are_refused(other):
+    turns = [Turn(0, 1, "Ellie"), Turn(1, 2, "Participant"), Turn(2, 3, other)]
+    with pytest.raises(StepsError) as raised:
+        choose_speaker(turns, "Participant", "participant", "other")
+    assert (raised.value.setting, raised.value.value) == ("participant", other)
+    chosen = choose_speaker(turns, "Ellie", "participant", "other")
+    assert [turn.speaker for turn in chosen] == ["participant", "other", "other"]

@@ -14,7 +14,7 @@ MAX_CELL = 131_072  # characters, the limit of the csv module
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NUMBER = re.compile(r"[+-]?[0-9.,:]*[0-9][0-9.,:]*(?:[eE][+-]?[0-9]+)?")  # or a clock time
 _MAX_SEARCH = 2**23  # characters in which an open quotation mark is located
-_QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
+QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
 
 Line = tuple[int, list[str]]  # line in the file, cells
 
@@ -50,7 +50,7 @@ def read_rows(text: str, file: str, sep: str, n_columns: int = 0) -> Iterator[Li
     ManifestError
         If a quotation mark is not closed, or there are too many rows, columns or characters.
     """
-    is_quoted = sep in _QUOTED
+    is_quoted = sep in QUOTED
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=sep,

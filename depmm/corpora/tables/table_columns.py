@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from depmm.corpora.tables.delimited import shorten
+from depmm.corpora.tables.delimited import QUOTED, shorten
 from depmm.corpora.tables.table_files import Origin
 from depmm.errors import did_you_mean
 
@@ -126,7 +126,9 @@ def check_width(
     if len(cells) == len(names):
         return
     other = guess_separator(sep.join(cells), sep, n_columns=len(names))
-    remedy = "Correct the row; a text with the separator needs quotation marks."
+    remedy = "Correct the row."
+    if sep in QUOTED:
+        remedy = "Correct the row; a text with the separator needs quotation marks."
     if other:
         remedy = f"The separator seems to be {other}: {_separator_advice(sep, in_spec)}"
     elif in_spec and sep:
