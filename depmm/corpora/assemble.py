@@ -269,6 +269,7 @@ def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRan
             source.rows.missing.append(Missing("row", path, message))
             return
         if rows:
+            table.check_files(rows, group.fields, source.spec.id_fields)
             steps = list(_read_step_rows(source, group, table.table, rows))
             if table.table.other_turns and key is not None:
                 turns = table.left_out_turns.get(key, [])

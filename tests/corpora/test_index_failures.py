@@ -94,6 +94,57 @@ def test_a_turn_of_a_table_of_all_sessions_is_left_out_too(tmp_path):
     ]
 
 
+VISITS = replace_text(
+    TURNS,
+    ("{subject}.wav", "{subject}_{visit}.wav"),
+    ('session: "{subject}"', 'session: "{subject}_{visit}"'),
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "column"),
+    [
+        ("{subject}_{visit}_words.csv", "", "visit"),
+        ("{subject}_{v}_words.csv", "", "v"),
+        ("{subject}_{v}_words.csv", "\n    drop: {v: [3]}", "v"),
+        ("{subject}_*_words.csv", "", None),
+    ],
+)
+def test_the_steps_of_two_visits_are_not_pooled(tmp_path, pattern, options, column):
+    spec = replace_text(
+        VISITS, ("{subject}_words.csv", pattern), ("order: [start]", f"order: [start]{options}")
+    )
+    files = {f"P1_{visit}{end}": GOOD for visit in "12" for end in ("_words.csv", ".wav")}
+    with pytest.raises(ManifestError) as raised:
+        index(spec, tmp_path, files)
+    assert raised.value.column == column
+    assert (raised.value.value in files) == (column != "visit")
+    # the other subjects are indexed
+    files |= {"P2_1.wav": "", "P2_1_words.csv": GOOD}
+    manifest, report = index(spec, tmp_path, files)
+    assert sessions(manifest) == ["P2_1"]
+    assert [item.column for item in report.failures] == [column] * 2
+
+
+def test_the_steps_of_another_visit_are_not_used(tmp_path):
+    spec = replace_text(VISITS, ("{subject}_words.csv", "{subject}_{visit:int}_words.csv"))
+    files = {"P1_01.wav": "", "P1_02.wav": "", "P1_1_words.csv": GOOD}
+    manifest, report = index(spec, tmp_path, files)
+    assert sessions(manifest) == ["P1_01"]
+    assert [(item.column, item.value) for item in report.failures] == [("visit", "1")]
+
+
+@pytest.mark.parametrize(
+    "use", [("order: [start]", "order: [part, start]"), ("text: text}", "text: text, task: part}")]
+)
+def test_the_files_of_one_recording_differ_in_a_field_of_the_steps(tmp_path, use):
+    spec = replace_text(TURNS, ("{subject}_words.csv", "{subject}_{part}_words.csv"), use)
+    files = {"P1.wav": "", "P1_b_words.csv": GOOD, "P1_a_words.csv": GOOD}
+    manifest, report = index(spec, tmp_path, files)
+    assert len(manifest.steps) == 6
+    assert report.complete
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [

@@ -2,15 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.patterns import fill_template
-from depmm.corpora.spec_schema import Table, join_field
+from depmm.corpora.patterns import fill_template, template_fields
+from depmm.corpora.spec_schema import StepTable, Table, join_field
 from depmm.corpora.tables.table_files import Origin
-from depmm.errors import fold
+from depmm.errors import abbreviate, fold
 
 Key = tuple[str, ...]
 
@@ -61,6 +61,8 @@ class JoinedTable:
         Description of the table.
     files : list of str
         Paths of the files that were read, relative to the corpus root.
+    captured : dict of str to dict
+        Path of a file -> fields of its name.
     rows : dict of tuple to list of Row
         Key (the cells of the join columns, in order) -> rows.
     left_out_turns : dict of tuple to list of LeftOutTurn
@@ -88,6 +90,7 @@ class JoinedTable:
 
     table: Table
     files: list[str]
+    captured: dict[str, dict[str, str]] = field(default_factory=dict)
     rows: dict[Key, list[Row]] = field(default_factory=dict)
     left_out_turns: dict[Key, list[LeftOutTurn]] = field(default_factory=dict)
     used: set[Key] = field(default_factory=set)
@@ -123,6 +126,76 @@ class JoinedTable:
         if rows:
             self.used.add(key)
         return key, rows
+
+    def check_files(
+        self, rows: Sequence[Row], fields: Mapping[str, str | None], id_fields: Collection[str]
+    ) -> None:
+        """Check that the steps of a recording are in one file, which is that of its session.
+
+        Steps may be in several files if the names differ only in fields that the steps have (under
+        ``fields``), or by which they are sorted (under ``order``).
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            The steps of the recording.
+        fields : mapping of str to str or None
+            Fields of the recording.
+        id_fields : collection of str
+            Fields of the ids of subject and session.
+
+        Raises
+        ------
+        ManifestError
+            If the steps are in several files, or in a file of another session.
+        """
+        files = list(dict.fromkeys(row.origin.file for row in rows))
+        self._check_session(files, fields, id_fields)
+        order = self.table.order if isinstance(self.table, StepTable) else []
+        of_steps = {*self.table.fields.values(), *order}
+        captured = [self.captured.get(file, {}) for file in files]
+        differing = [
+            name
+            for name in captured[0]
+            if name not in of_steps and len({names[name] for names in captured}) > 1
+        ]
+        n_names = len({tuple(names.values()) for names in captured})
+        if n_names == len(files) and not differing:
+            return
+        remedy = f"Add {', '.join(differing)} to join: in the step table of the spec."
+        if not differing:
+            remedy = (
+                "Remove all but one of them, or name the part in which they differ as a field in "
+                "the pattern, and add it to join: or order: in the step table of the spec."
+            )
+        raise Origin(files[1]).error(
+            f"the steps of {fields.get('path')} are in {len(files)} files of "
+            f"{self.table.location}: {abbreviate(files, 4)}.",
+            differing[0] if differing else None,
+            files[1],
+            remedy=remedy,
+        )
+
+    def _check_session(
+        self, files: list[str], fields: Mapping[str, str | None], id_fields: Collection[str]
+    ) -> None:
+        """Check that no file name has another value of a field of the ids than the recording."""
+        joined = {
+            name for text in self.table.join.values() for name in template_fields(join_field(text))
+        }
+        for name in sorted(set(id_fields) - joined - set(self.table.fields.values())):
+            known = fields.get(name)
+            for file in files:
+                value = self.captured.get(file, {}).get(name)
+                if value and known and _fold_key((value,)) != _fold_key((known,)):
+                    raise Origin(file).error(
+                        f"{name} is {value!r} in the name of the file, but {known!r} for "
+                        f"{fields.get('path')}, to which its steps are joined.",
+                        name,
+                        value,
+                        remedy=f"Add {name}: {name} to join: in the step table of the spec, or use "
+                        "another field name in its pattern.",
+                    )
 
     def find_error(self, fields: Mapping[str, str | None]) -> ManifestError | None:
         """Find the error of the file that should contain the rows of a recording.

@@ -74,7 +74,7 @@ def read_table(table: Table, root: Path, files: list[str], spec: Spec | None = N
     pattern = compile_pattern(table.file or "")
     joined.own_columns = _own_columns(table, pattern.fields, spec)
     for path in files:
-        captured = pattern.match(normalize(path)) or {}
+        captured = joined.captured[path] = pattern.match(normalize(path)) or {}
         try:
             reader.add_file(root / path, path, captured)
         except ManifestError as error:
