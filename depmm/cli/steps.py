@@ -152,12 +152,14 @@ def steps(
 
     check_output(out)
     rules = SegmentRules(min_speech, min_pause, margin)
+    folder, recordings, problems = find_recordings(source, root)
     match by:
         case "speech":
             method = by_speech(detector, rules)
         case "words":
+            paths = [recording.path for recording in recordings]
             method = by_words(
-                words, extent, offset, transcripts, pronunciations, model, detector, rules
+                words, extent, offset, transcripts, pronunciations, model, detector, rules, paths
             )
         case "turns":
             method = by_turns(
@@ -172,7 +174,6 @@ def steps(
             method = by_windows(Windows(length_s=window, hop_s=hop))
     for note in method.warnings:
         echo(note, err=True)
-    folder, recordings, problems = find_recordings(source, root)
     found = find_steps(recordings, method.find)
     found.problems[:0] = problems
     found.problems += method.unused()

@@ -1,6 +1,6 @@
 """The methods of ``depmm steps``, with the settings of the command."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,6 +83,7 @@ def by_words(
     model: Path | None,
     detector: str | None,
     rules: SegmentRules,
+    recordings: Collection[str],
 ) -> Method:
     """Find words: of a list with onsets, or of transcripts.
 
@@ -104,6 +105,8 @@ def by_words(
         Detects the speech of listed words.
     rules : SegmentRules
         Shortest speech and margins of listed words.
+    recordings : collection of str
+        Paths of the recordings.
 
     Returns
     -------
@@ -122,12 +125,12 @@ def by_words(
             remedy="Give either --words LIST or --transcripts TABLE.",
         )
     if words is not None:
-        return _by_list(words, extent, offset, detector, rules)
+        return _by_list(words, extent, offset, detector, rules, recordings)
     assert transcripts is not None
     from depmm.steps.forced_alignment import align_words
     from depmm.steps.word_tables import read_transcripts
 
-    entries = read_transcripts(transcripts)
+    entries = read_transcripts(transcripts, recordings)
     aligner = build_aligner(model, pronunciations)
     return Method(partial(align_words, transcripts=entries, aligner=aligner), unused=entries.unused)
 
@@ -167,11 +170,12 @@ def _by_list(
     offset: str,
     detector: str | None,
     rules: SegmentRules,
+    recordings: Collection[str],
 ) -> Method:
     from depmm.steps.word_onsets import WordTiming, find_listed_words
     from depmm.steps.word_tables import read_word_list
 
-    entries = read_word_list(path)
+    entries = read_word_list(path, recordings)
     timing = WordTiming(extent, _offset_s(offset), rules)
     detect, warning = choose_detector(detector)
     return Method(

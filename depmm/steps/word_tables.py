@@ -1,13 +1,15 @@
 """Tables that a user gives for ``--by words``: word lists with onsets, and transcripts."""
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from depmm.corpora.tables.csv_files import read_csv
 from depmm.corpora.tables.table_files import read_text
+from depmm.errors import abbreviate
 from depmm.steps.table import StepProblem, StepsError
 
 
@@ -40,12 +42,15 @@ class Entries:
         The table or folder.
     by_path : dict of str to list of Entry
         Recording as the table names it -> its rows; the empty name is every recording.
+    shared : dict of str to list of str
+        File name without folders -> paths of the recordings, if several have this name.
     used : set of str
         Names that belong to a recording.
     """
 
     source: Path
     by_path: dict[str, list[Entry]]
+    shared: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
     def of(self, path: str) -> list[Entry]:
@@ -54,8 +59,8 @@ class Entries:
         Parameters
         ----------
         path : str
-            Path of the recording. The table may name it without its ending, or without its
-            folders.
+            Path of the recording. The table may name it without its ending, and without its
+            folders if no other recording has the same file name.
 
         Returns
         -------
@@ -65,13 +70,24 @@ class Entries:
         Raises
         ------
         StepsError
-            If there is none.
+            If there is none, or the table has only a file name that several recordings have.
         """
         bare = PurePosixPath(path).with_suffix("")
-        for name in (path, str(bare), PurePosixPath(path).name, bare.name, ""):
-            if name in self.by_path:
-                self.used.add(name)
-                return self.by_path[name]
+        exact = (path, str(bare))
+        for name in (*exact, PurePosixPath(path).name, bare.name, ""):
+            if name not in self.by_path:
+                continue
+            self.used.add(name)
+            if name not in exact and name in self.shared:
+                raise StepsError(
+                    f"{name!r} in {self.source} may be any of {abbreviate(self.shared[name], 5)}.",
+                    file=self.source,
+                    column="path",
+                    value=name,
+                    remedy="Name each of them with its path relative to the folder of the "
+                    "recordings.",
+                )
+            return self.by_path[name]
         raise StepsError(
             f"no row in {self.source}.",
             file=self.source,
@@ -92,7 +108,17 @@ class Entries:
             yield StepProblem(name, f"no recording for this path of {self.source}. Correct it.")
 
 
-def read_word_list(path: Path) -> Entries:
+def _shared_names(recordings: Iterable[str]) -> dict[str, list[str]]:
+    """Find the file names, with and without ending, that recordings in several folders have."""
+    by_name: defaultdict[str, set[str]] = defaultdict(set)
+    for path in map(PurePosixPath, recordings):
+        by_name[path.name].add(str(path))
+        if path.suffix:  # the sound and the video of one name in a folder belong together
+            by_name[path.stem].add(str(path.with_suffix("")))
+    return {name: sorted(paths) for name, paths in by_name.items() if len(paths) > 1}
+
+
+def read_word_list(path: Path, recordings: Iterable[str]) -> Entries:
     """Read a word list: which word was shown when.
 
     Parameters
@@ -100,6 +126,8 @@ def read_word_list(path: Path) -> Entries:
     path : Path
         CSV in UTF-8 with the columns ``text`` and ``onset_s``, optionally ``end_s``, and ``path``
         of the recording; without ``path``, the list holds for every recording.
+    recordings : iterable of str
+        Paths of the recordings.
 
     Returns
     -------
@@ -112,7 +140,7 @@ def read_word_list(path: Path) -> Entries:
         If the table cannot be read, a column is missing, a text is empty, or a time is not a
         number, not after the start, or given twice.
     """
-    entries = _read_entries(path, "onset_s", needed=("text", "onset_s"))
+    entries = _read_entries(path, "onset_s", ("text", "onset_s"), recordings)
     for name, rows in entries.by_path.items():
         rows.sort(key=lambda entry: entry.start_s or 0.0)
         for first, second in pairwise(rows):
@@ -128,7 +156,7 @@ def read_word_list(path: Path) -> Entries:
     return entries
 
 
-def read_transcripts(path: Path) -> Entries:
+def read_transcripts(path: Path, recordings: Iterable[str]) -> Entries:
     """Read transcripts without the times of words.
 
     Parameters
@@ -137,6 +165,8 @@ def read_transcripts(path: Path) -> Entries:
         CSV in UTF-8 with the columns ``path`` and ``text``, and optionally ``start_s`` and
         ``end_s`` of each row, for example of a turn; or a folder with one text file for each
         recording, with the same path but for the ending ``.txt``.
+    recordings : iterable of str
+        Paths of the recordings.
 
     Returns
     -------
@@ -149,7 +179,7 @@ def read_transcripts(path: Path) -> Entries:
         If the table cannot be read, a column is missing, or a time is not a number.
     """
     if not path.is_dir():
-        return _read_entries(path, "start_s", needed=("path", "text"))
+        return _read_entries(path, "start_s", ("path", "text"), recordings)
     files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
     by_path = {
         file.relative_to(path).with_suffix("").as_posix(): [
@@ -161,10 +191,12 @@ def read_transcripts(path: Path) -> Entries:
         raise StepsError(
             f"{path}: no text file.", file=path, remedy="Give one NAME.txt for each recording."
         )
-    return Entries(path, by_path)
+    return Entries(path, by_path, _shared_names(recordings))
 
 
-def _read_entries(path: Path, start: str, needed: tuple[str, ...]) -> Entries:
+def _read_entries(
+    path: Path, start: str, needed: tuple[str, ...], recordings: Iterable[str]
+) -> Entries:
     names, rows = read_csv(path, needed, StepsError)
     by_path: dict[str, list[Entry]] = {}
     for line, cells in rows:
@@ -181,7 +213,7 @@ def _read_entries(path: Path, start: str, needed: tuple[str, ...]) -> Entries:
         by_path.setdefault(row.get("path", ""), []).append(Entry(row["text"], start_s, end_s))
     if not by_path:
         raise StepsError(f"{path}: no row.", file=path, remedy="Give one row per word or turn.")
-    return Entries(path, by_path)
+    return Entries(path, by_path, _shared_names(recordings))
 
 
 def _seconds(path: Path, line: int, column: str, cell: str) -> float | None:
