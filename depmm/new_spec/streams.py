@@ -14,6 +14,12 @@ from depmm.new_spec.spans import Layout
 from depmm.new_spec.words import END, FACE_COLUMNS, NOT_FEATURES, START, TIME, TRACKS, track_of
 
 _PROBED = 3  # recordings whose duration is measured
+# usual frame rates, in Hz
+_FRAME_RATES = (0.2, 0.5, 1, 2, 5, 10, 12.5, 15, 20, 24, 25, 29.97, 30, 50, 60, 100, 200)
+_SAMPLE_RATES = (16000, 22050, 44100, 48000)  # in Hz
+_HOPS = (128, 160, 256, 320, 512, 1024)  # in samples
+_MAX_DEVIATION = 0.002  # of a measured rate from a usual one; 1 s in 8 minutes
+_MAX_SHORT_DEVIATION = 0.03  # the same, of a few rows
 
 
 def stream_settings(
@@ -83,9 +89,13 @@ def _rate(kind: FileKind, primary: FileKind, root: Path) -> tuple[float, str]:
     if time is not None and len(numbers := _numbers(time)) > 2:
         steps = [b - a for a, b in itertools.pairwise(numbers) if b > a]
         if steps:
-            return _tidy(1 / statistics.median(steps)), "rate by the time column"
+            median = statistics.median(steps)
+            # times are rounded, and may have gaps
+            regular = [step for step in steps if 0.5 * median <= step <= 1.5 * median]
+            rate, how = _tidy(1 / statistics.fmean(regular), 0.5 / len(regular))
+            return rate, f"rate by the time column ({how})"
     if primary.content.kind == "recording":
-        rates = []
+        rates, counts = [], []
         for path, recording in _pairs(kind.layout, primary.layout):
             seconds = _duration(root / recording)
             found = probe_content(root / path)
@@ -93,16 +103,40 @@ def _rate(kind: FileKind, primary: FileKind, root: Path) -> tuple[float, str]:
             rows = found.shape[axis] if found.shape else found.n_rows
             if seconds and rows:
                 rates.append(rows / seconds)
+                counts.append(rows)
         if rates:
-            return _tidy(statistics.median(rates)), "rate by the length of the recordings"
+            # one window more or less at the ends
+            rate, how = _tidy(statistics.median(rates), 2 / statistics.median(counts))
+            return rate, f"GUESS: rate by the length of the recordings ({how})"
     return 1.0, "GUESS: one row per second; state the rate of the rows"
 
 
-def _tidy(rate: float) -> float:
-    """Round a measured rate to a usual one within 3 %."""
-    usual = (0.2, 0.5, 1, 2, 5, 10, 12.5, 15, 20, 24, 25, 29.97, 30, 50, 60, 100, 200)
-    nearest = min(usual, key=lambda value: abs(math.log(value / rate)))
-    return nearest if abs(nearest / rate - 1) < 0.03 else float(f"{rate:.3g}")
+def _tidy(measured: float, error: float) -> tuple[float, str]:
+    """Replace a measured rate by the nearest usual one within its error, and describe it.
+
+    Parameters
+    ----------
+    measured : float
+        Rows per second.
+    error : float
+        Relative error of the measurement.
+
+    Returns
+    -------
+    rate : float
+        Rows per second: usual, or measured with 6 digits.
+    how : str
+        Where it comes from.
+    """
+    usual = {
+        sample_rate / hop: f"{sample_rate} Hz with a hop of {hop} samples"
+        for sample_rate, hop in itertools.product(_SAMPLE_RATES, _HOPS)
+    } | dict.fromkeys(_FRAME_RATES, "")
+    nearest = min(usual, key=lambda rate: abs(math.log(rate / measured)))
+    seen = f"{measured:.6g} rows per second measured"
+    if abs(nearest / measured - 1) > max(_MAX_DEVIATION, min(error, _MAX_SHORT_DEVIATION)):
+        return float(f"{measured:.6g}"), seen
+    return float(f"{nearest:.6g}"), f"{usual[nearest]}; {seen}" if usual[nearest] else seen
 
 
 def _numbers(cells: list[str]) -> list[float]:

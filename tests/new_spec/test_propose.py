@@ -97,6 +97,43 @@ def test_letters_of_ids_give_the_class_and_features_are_described(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("n_rows", "rate"),
+    [
+        (1 + 60 * 16000 // 512, 31.25),
+        (60 * 100 - 2, 100),
+        (60 * 98, 98),
+        (int(60 * 29.4), 29.4),
+        (60 * 30, 30),
+        (1 + 60 * 22050 // 512, 43.0664),
+        (2600, 43.3333),
+    ],
+)
+def test_the_rate_of_features_is_that_of_their_hop(tmp_path, n_rows, rate):
+    sound = wav_bytes(np.zeros(60 * 16000))
+    (tmp_path / "mel").mkdir()
+    for subject in ("P01", "P02", "P03"):
+        (tmp_path / f"{subject}.wav").write_bytes(sound)
+        np.save(tmp_path / "mel" / f"{subject}.npy", np.zeros((n_rows, 4), np.float32))
+    text = propose_spec(tmp_path).text
+    (stream,) = [e.features for e in parse_spec(text, "own.yaml").recordings if e.features]
+    assert stream.rate_hz == rate
+    assert "GUESS: rate" in text
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "hz", "decimals", "rate"),
+    [(300, 30, 3, 30), (3000, 30, 2, 30), (3000, 30000 / 1001, 3, 29.97), (3000, 98, 3, 98),
+     (3000, 31.25, 5, 31.25), (3000, 33.7, 6, 33.7)],
+)  # fmt: skip
+def test_the_rate_of_a_time_column(tmp_path, n_rows, hz, decimals, rate):
+    times = [k / hz + (k > n_rows // 2) for k in range(n_rows)]  # with a gap
+    rows = "".join(f"{time:.{decimals}f},0,0,0\n" for time in times)
+    files = {f"P{k}.csv": f"timestamp,AU01_r,AU02_r,AU04_r\n{rows}" for k in range(3)}
+    spec = parse_spec(propose_spec(layouts.write(tmp_path, files)).text, "own.yaml")
+    assert spec.recordings[0].features.rate_hz == pytest.approx(rate, rel=1e-4)
+
+
+@pytest.mark.parametrize(
     "name", ["eatd", "dvlog", pytest.param("daic_woz", marks=pytest.mark.slow)]
 )
 def test_layouts_of_published_corpora_are_indexed_without_an_edit(tmp_path, name):
