@@ -20,6 +20,9 @@ SOUND = {".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac", ".wma", ".aif
 VIDEO = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".mts", ".3gp"}
 TEXTS = {".csv", ".tsv", ".txt", ".json", ".xlsx", ".align", ".lab"}
 ARRAYS = {".npy", ".mat"}
+NOT_NUMBERS = frozenset({"nan", "inf", "-inf", "NaN", "NA"})  # of numeric columns of programs
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_MIN_DECIMALS = 0.8  # share of the cells of a column with decimal commas that are numbers
 Kind = Literal["recording", "features", "table", "steps", "transcript", "score", "unknown"]
 
 
@@ -182,9 +185,29 @@ def _probe_text(path: Path) -> Content:
     if sep == " ":
         rows = [line.split() for line in lines]
     rows = [[normalize(cell).strip() for cell in row] for row in rows]
+    if sep != "," and _has_decimal_commas(rows):
+        settings["decimal"] = ","
+        rows = [[_point(cell) for cell in row] for row in rows]
     is_header = not any(NUMBER.fullmatch(cell) for cell in rows[0]) and len(rows) > 1
     is_header &= len(set(rows[0])) == len(rows[0])
     return _classify(rows, settings, is_header)
+
+
+def _has_decimal_commas(rows: list[list[str]]) -> bool:
+    """Check that a column has decimal commas, and no cell of the table a decimal point."""
+    if any("." in cell and NUMBER.fullmatch(cell) for row in rows for cell in row):
+        return False
+    for cells in zip(*(row for row in rows if len(row) == len(rows[0])), strict=True):
+        known = [cell for cell in cells[1:] if cell]
+        n_numbers = sum(bool(NUMBER.fullmatch(_point(cell))) for cell in known)
+        has_comma = any(_DECIMAL_COMMA.fullmatch(cell) for cell in known)
+        if has_comma and n_numbers >= _MIN_DECIMALS * len(known):
+            return True
+    return False
+
+
+def _point(cell: str) -> str:
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
 
 def _find_separator(lines: list[str]) -> str | None:
@@ -241,9 +264,8 @@ def is_numeric(cells: list[str]) -> bool:
         Whether all cells with a content are numbers; some of them may be ``inf`` or ``nan``.
     """
     known = [cell for cell in cells if cell]
-    special = {"nan", "inf", "-inf", "NaN", "NA"}
     good = sum(bool(NUMBER.fullmatch(cell)) for cell in known)
-    return good > 0 and all(NUMBER.fullmatch(c) or c in special for c in known)
+    return good > 0 and all(NUMBER.fullmatch(c) or c in NOT_NUMBERS for c in known)
 
 
 def _is_clock(cells: list[str]) -> bool:

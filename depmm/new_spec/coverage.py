@@ -45,7 +45,7 @@ def count_matches(root: Path, patterns: Sequence[str]) -> Coverage:
     root : Path
         The folder.
     patterns : sequence of str
-        Patterns; a file belongs to the first that matches it.
+        Patterns; a file belongs to the first that matches it, and to those that are equal.
 
     Returns
     -------
@@ -67,4 +67,8 @@ def count_matches(root: Path, patterns: Sequence[str]) -> Coverage:
             coverage.n_unmatched += 1
             if len(coverage.unmatched) < MAX_UNMATCHED:
                 coverage.unmatched.append(path)
+    for index, text in enumerate(patterns):
+        first = patterns.index(text)
+        coverage.counts[index] = coverage.counts[first]
+        coverage.examples[index] = coverage.examples[first]
     return coverage

@@ -1,15 +1,16 @@
 """Build the sections of a proposed spec from what was found in a folder."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from depmm.corpora.patterns import drop_zeros
+from depmm.corpora.patterns import NUMBER, drop_zeros
 from depmm.new_spec.files import FileKind
 from depmm.new_spec.identify import DATES, Fields, assign, find_known_words, identify
 from depmm.new_spec.joins import Join, join_table
 from depmm.new_spec.label_choice import add_path_codes, choose_label, same_label
-from depmm.new_spec.labels import find_label, find_traits
+from depmm.new_spec.labels import describe_unused, find_label, find_missing_ages, find_traits
 from depmm.new_spec.sections import Candidate, Draft, Entry
 from depmm.new_spec.spans import Layout
 from depmm.new_spec.streams import step_times, stream_settings
@@ -215,6 +216,7 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
     comments: list[str] = []
     codes: dict[str, dict[str, Any]] = {}
     found: list[Candidate] = []
+    missing: dict[str, list[str]] = {}  # column -> codes of unknown values
     if join.n_ids:
         comments.append(
             f"has {join.n_matched} of {join.n_ids} subjects or files that were compared"
@@ -234,6 +236,7 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             name, names, note = trait
             target = name if name == "age" else f"{name}_code"
             fields[target] = column
+            missing[column] = find_missing_ages(cells) if name == "age" else []
             if names:
                 codes[name] = {"of": target, "names": names}
             comments += [note] if note else []
@@ -248,12 +251,16 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             if field_name is None:
                 field_name = base if base not in taken else f"{base}_{len(draft.tables) + 1}"
             fields[field_name] = column
+            missing[column] = list(label.missing)
             found.append((label.rank, label, field_name))
+        elif reason := describe_unused(column, cells):
+            draft.note("label", f"not used: {reason}")
     for name in [name for name in fields if name in taken and name not in {*draft.codes, *codes}]:
         if name not in {n for _, _, n in (*candidates, *found)} and not name.endswith("_code"):
             fields.pop(name)
     if not fields:
-        draft.unjoined.append(kind.layout.shape.sample[0])
+        path = kind.layout.shape.sample[0]
+        draft.note("tables", f"not used, no column with a score, class or property: {path}")
         return
     keys = _table_keys(kind, join) | {"fields": fields, "required": False}
     dates = _date_column(kind, join) if draft.fields.date_format is not None else None
@@ -271,7 +278,26 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
     draft.label_ids += [join.ids] * len(found)
     for name, known in codes.items():
         draft.codes.setdefault(name, {"of": known["of"], "names": {}})["names"] |= known["names"]
-    draft.tables.append(Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0]))
+    entry = Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0])
+    draft.tables += _separate_unknown(entry, missing)
+
+
+def _separate_unknown(entry: Entry, missing: dict[str, list[str]]) -> list[Entry]:
+    """Read each column with codes of unknown values by an entry that drops these rows."""
+    fields: dict[str, str] = entry.keys["fields"]
+    own = {field: column for field, column in fields.items() if missing.get(column)}
+    others = {field: column for field, column in fields.items() if field not in own}
+    entries = [replace(entry, keys=entry.keys | {"fields": others})] if others else []
+    for field, column in own.items():
+        codes = missing[column]
+        if entry.keys.get("decimal") == ",":
+            codes = [code.replace(".", ",") if NUMBER.fullmatch(code) else code for code in codes]
+        keys = entry.keys | {"fields": {field: column}, "drop": {column: codes}}
+        unknown = f"GUESS: {column} is unknown in rows with {', '.join(codes)}"
+        entries.append(replace(entry, keys=keys, comments=[unknown]))
+    if not others:
+        entries[0].comments[:0] = entry.comments
+    return entries
 
 
 def _step_table(kind: FileKind, join: Join, primary: FileKind, root: Path, draft: Draft) -> Entry:

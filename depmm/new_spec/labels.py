@@ -1,13 +1,18 @@
 """Find columns with scores, classes, genders, ages and splits."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from depmm.corpora.instruments import INSTRUMENTS, define_instrument, find_scale
-from depmm.new_spec.contents import is_numeric
+from depmm.corpora.instruments import INSTRUMENTS, define_instrument, find_scale, short_name
+from depmm.corpora.manifest_rules import MAX_AGE
+from depmm.corpora.patterns import NUMBER
+from depmm.errors import abbreviate, count_of
+from depmm.new_spec.contents import NOT_NUMBERS, is_numeric
 from depmm.new_spec.words import GENDERS, SPLITS, classes
 
+_CES_D = define_instrument("CES-D", 0, 60, 16)  # Radloff, Appl Psychol Meas 1, 1977
 _NAMES = {  # names in columns and files -> instruments, the likeliest first
     r"phq[-_ ]?8": ("PHQ-8",),
     r"phq[-_ ]?9": ("PHQ-9",),
@@ -19,10 +24,19 @@ _NAMES = {  # names in columns and files -> instruments, the likeliest first
     r"gds[-_ ]?30": ("GDS-30",),
     r"gds": ("GDS-15", "GDS-30"),
     r"sds|zung": ("SDS", "SDS-index"),
+    r"ces[-_ ]?d": (_CES_D,),
 }
-_CES_D = define_instrument("CES-D", 0, 60, 16)  # Radloff, Appl Psychol Meas 1, 1977
 _SCORE = re.compile(r"score|total|sum$|severity|depression", re.IGNORECASE)
 _CLASS = re.compile(r"label|class|group|diagnos|type|binary|status|condition|category", re.I)
+# codes of unknown values if they are outside of the range: -9, 99, 888, n/a; without the asterisk,
+# which stands for any text in a spec
+_MISSING = re.compile(
+    r"-[0-9]+(?:\.0+)?|([789])\1+(?:\.0+)?|[^\w*]+|#[^*]*|n\.?/?an?\.?|k\.? ?a\.?|none|null|missing"
+    r"|unknown",
+    re.IGNORECASE,
+)
+_MAX_UNFIT = 0.2  # share of the other cells of a column that are outside of the range
+_MAX_SHOWN = 20  # letters of a value in a comment
 _BY_RANGE = ("PHQ-9", "BDI-II", "SDS-index", "SDS")
 
 
@@ -46,6 +60,8 @@ class LabelColumn:
         What was seen, and alternatives.
     n_values : int
         Number of different values.
+    missing : tuple of str
+        Values that seem to be codes of unknown scores.
     """
 
     column: str
@@ -56,6 +72,7 @@ class LabelColumn:
     negative: tuple[str, ...] = ()
     comment: str = ""
     n_values: int = 0
+    missing: tuple[str, ...] = ()
 
 
 def find_label(column: str, cells: list[str], context: Iterable[str] = ()) -> LabelColumn | None:
@@ -75,49 +92,107 @@ def find_label(column: str, cells: list[str], context: Iterable[str] = ()) -> La
     LabelColumn or None
         The column; None if it is neither.
     """
-    known = [cell for cell in cells if cell]
-    values = sorted(set(known))
-    if not values:
-        return None
     folded = column.lower()
+    own = _instruments(folded)
+    missing = _find_missing(cells, own)
+    known = [cell for cell in cells if cell and cell not in missing]
+    values = sorted(set(known))
+    if not values or len(known) < sum(n for code, n in missing.items() if code not in NOT_NUMBERS):
+        return None
+    codes, unknown = tuple(sorted(missing)), _describe_missing(missing)
     if found := classes(values):
         shown = f"classes {', '.join(found[0])} against {', '.join(found[1])}"
         rank = 20 if _CLASS.search(column) else 40
         return LabelColumn(
-            column, rank, "group", True, tuple(found[0]), tuple(found[1]), f"GUESS: {shown}"
-        )
-    if not is_numeric(known):
+            column, rank, "group", True, tuple(found[0]), tuple(found[1]),
+            f"GUESS: {shown}{unknown}", missing=codes,
+        )  # fmt: skip
+    if not own and not is_numeric(known):
         return None
-    numbers = [float(value) for value in values if re.search(r"\d", value)]
     if set(values) <= {"0", "1"}:
         near = " ".join([folded, *(context if column == "score" else ())]).lower()
         if not (_CLASS.search(near) or "depress" in near or _instruments(near)):
             return None
-        comment = "GUESS: 1 is depressed; check it"
+        comment = f"GUESS: 1 is depressed; check it{unknown}"
         rank = 30 + 5 * bool(re.search("gender|sex", folded))
-        return LabelColumn(column, rank, "group", True, ("1",), ("0",), comment)
-    if re.search(r"ces[-_ ]?d", folded):
-        return LabelColumn(column, 0, _CES_D, comment="CES-D")
-    named = _instruments(folded) or _instruments(" ".join(context).lower())
-    in_name = bool(_instruments(folded))
+        return LabelColumn(column, rank, "group", True, ("1",), ("0",), comment, missing=codes)
+    named = own or _instruments(" ".join(context).lower())
     is_score = bool(_SCORE.search(column)) or any(_SCORE.search(word) for word in context)
     if not named and not is_score:
         return None
-    fitting = [name for name in (named or _BY_RANGE) if _fits(name, numbers)]
-    if not fitting:
+    unfit = {name: _unfit(known, name) for name in named or _BY_RANGE}
+    fewest = min(cells.total() for cells in unfit.values())
+    if fewest > (_MAX_UNFIT * len(known) if own else 0):
         return None
+    fitting = [name for name, cells in unfit.items() if cells.total() == fewest]
     chosen = fitting[0]
+    numbers = [float(value) for value in values if value not in unfit[chosen]]
     if _is_index(numbers) and ("SDS" in named or (not named and max(numbers) > 63)):
         chosen = "SDS-index"
-    others = [name for name in (named or _BY_RANGE) if name != chosen and _fits(name, numbers)]
+    others = [short_name(name) for name in fitting if name != chosen]
     seen = f"{min(numbers):g} to {max(numbers):g} in column {column}"
-    comment = seen if in_name and len(fitting) == 1 else f"GUESS by name and range: {seen}"
+    comment = seen if own and len(fitting) == 1 else f"GUESS by name and range: {seen}"
     if others:
         comment += f"; it could be {', '.join(others)}"
-    elif chosen in INSTRUMENTS and not in_name:
+    elif chosen in INSTRUMENTS and not own:
         comment += "; other instruments: MADRS, HAMD-17, GDS-15, ... (see Data specs)"
-    rank = 0 if in_name else 5 if named else 10
-    return LabelColumn(column, rank, chosen, comment=comment, n_values=len(values))
+    comment += unknown
+    if outside := unfit[chosen]:
+        shown = f"{_count(outside)}, not a score of {short_name(chosen)}"
+        comment += f"; depmm index will stop: {shown}. Correct or empty it"
+    rank = 0 if own else 5 if named else 10
+    return LabelColumn(
+        column, rank, chosen, comment=comment, n_values=len(values) + len(codes), missing=codes
+    )
+
+
+def describe_unused(column: str, cells: list[str]) -> str | None:
+    """Explain why a column that is named after an instrument is not a score of it.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column.
+    cells : list of str
+        Its cells.
+
+    Returns
+    -------
+    str or None
+        The reason; None if the column is not named after an instrument, or is empty.
+    """
+    known = [cell for cell in cells if cell]
+    own = _instruments(column.lower())
+    if not own or not known:
+        return None
+    unfit = _unfit(known, own[0])
+    shown = f"{unfit.total()} of {len(known)} values are not scores of {short_name(own[0])}"
+    return f"{column} ({shown}: {_count(unfit)})"
+
+
+def _find_missing(cells: Iterable[str], names: tuple[str, ...]) -> Counter[str]:
+    """Count the codes of unknown scores; without an instrument, those of programs only."""
+    return Counter(
+        {
+            cell: n
+            for cell, n in Counter(cells).items()
+            if cell in NOT_NUMBERS
+            or (names and _MISSING.fullmatch(cell) and all(_unfit([cell], name) for name in names))
+        }
+    )
+
+
+def _describe_missing(missing: Counter[str]) -> str:
+    return f"; GUESS: {_count(missing)} is read as unknown" if missing else ""
+
+
+def _count(cells: Counter[str]) -> str:
+    """Name values with their numbers of rows."""
+    shown = [
+        f"{cell if len(cell) <= _MAX_SHOWN else cell[:_MAX_SHOWN] + '...'} in {count_of(n, 'row')}"
+        for cell, n in cells.most_common()
+    ]
+    return abbreviate(shown, 5)
 
 
 def _instruments(text: str) -> tuple[str, ...]:
@@ -127,12 +202,15 @@ def _instruments(text: str) -> tuple[str, ...]:
     return ()
 
 
-def _fits(name: str, numbers: list[float]) -> bool:
+def _unfit(cells: Iterable[str], name: str) -> Counter[str]:
+    """Count the cells that are not scores of an instrument."""
     scale = find_scale(name)
     lowest, highest = scale.lowest, scale.highest
-    if lowest is None or highest is None:
-        return False
-    return all(lowest <= number <= highest for number in numbers)
+    assert lowest is not None
+    assert highest is not None
+    return Counter(
+        cell for cell in cells if not (NUMBER.fullmatch(cell) and lowest <= float(cell) <= highest)
+    )
 
 
 def _is_index(numbers: list[float]) -> bool:
@@ -173,8 +251,30 @@ def find_traits(column: str, cells: list[str]) -> tuple[str, dict[str, str | Non
             return "gender", {"1": "male", "2": "female"}, "GUESS: 1 is male; check it"
         comment = "GUESS: unknown codes are read as unknown; translate them"
         return "gender", codes, comment
-    if re.search(r"^age\b|^age_|^alter$", folded) and is_numeric(values):
-        return "age", {}, ""
+    if re.search(r"^age\b|^age_|^alter$", folded):
+        missing = find_missing_ages(cells)
+        if is_numeric([value for value in values if value not in missing]):
+            return "age", {}, ""
     if {value.lower() for value in values} <= SPLITS.keys() and len(values) > 1:
         return "split", {value: SPLITS[value.lower()] for value in values}, ""
     return None
+
+
+def find_missing_ages(cells: list[str]) -> list[str]:
+    """Find the codes of unknown ages, such as 999 and n/a.
+
+    Parameters
+    ----------
+    cells : list of str
+        Cells of a column of ages.
+
+    Returns
+    -------
+    list of str
+        The codes.
+    """
+    return sorted(
+        cell
+        for cell in set(cells)
+        if _MISSING.fullmatch(cell) and not (NUMBER.fullmatch(cell) and 0 <= float(cell) <= MAX_AGE)
+    )

@@ -262,3 +262,39 @@ def test_a_table_with_a_few_contradictory_rows_is_proposed(tmp_path, n_doubled):
     if n_doubled == 1:
         with pytest.raises(ManifestError, match="S01"):
             index_corpus(parse_spec(text, "c.yaml"), tmp_path / "c", duration_s)
+
+
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_codes_of_unknown_values_are_left_out_of_their_column_only(tmp_path, sep):
+    root = tmp_path / "c"
+    write_voices(root)
+    rows = [f"S{n:02},{'mf'[n % 2]},{3 * n},{n},{20 + n}" for n in range(1, 9)]
+    rows[2], rows[3] = "S03,m,999,3,23", "S04,f,12,4,n/a"
+    table = "\n".join(["id,sex,PHQ9,PHQ_items,age", *rows])
+    if sep == ";":
+        table = table.replace(",", ";").replace(";15;", ";15,0;").replace("999", "999,0")
+    (root / "labels.csv").write_text(table)
+    proposal = propose_spec(root)
+    spec = parse_spec(proposal.text, "c.yaml")
+    assert [item.drop for item in spec.tables] == [
+        {}, {"PHQ9": ["999,0" if sep == ";" else "999"]}, {"age": ["n/a"]}
+    ]  # fmt: skip
+    assert {item.decimal for item in spec.tables} == {"," if sep == ";" else "."}
+    assert proposal.coverage.counts == [8, 1, 1, 1]
+    manifest, _ = index_corpus(spec, root, duration_s)
+    sessions = manifest.sessions.set_index("session")
+    assert sessions["score"].isna().sum() == sessions["age"].isna().sum() == 1
+    assert sessions.loc[["S04", "S05"], "score"].tolist() == [12, 15]
+    assert sessions.loc["S03", ["gender", "age"]].tolist() == ["male", 23]
+
+
+def test_columns_of_instruments_that_are_not_used_are_listed(tmp_path):
+    root = tmp_path / "c"
+    write_voices(root)
+    rows = [f"S{n:02},{10 * n},{'HC' if n % 2 else 'MDD'}" for n in range(1, 9)]
+    (root / "labels.csv").write_text("\n".join(["id,BDI,group", *rows]))
+    (root / "notes.csv").write_text("\n".join(["id,room", *(f"S{n:02},a" for n in range(1, 9))]))
+    text = " ".join(propose_spec(root).text.replace("#", "").split())
+    assert "not used: BDI (2 of 8 values are not scores of BDI-II" in text
+    assert "no part of the paths agrees" not in text
+    assert "no column with a score, class or property: notes.csv" in text
