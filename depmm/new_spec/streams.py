@@ -98,9 +98,7 @@ def _rate(kind: FileKind, primary: FileKind, root: Path) -> tuple[float, str]:
         rates, counts = [], []
         for path, recording in _pairs(kind.layout, primary.layout):
             seconds = _duration(root / recording)
-            found = probe_content(root / path)
-            axis = found.settings.get("axis", 0)
-            rows = found.shape[axis] if found.shape else found.n_rows
+            rows = _count_rows(root / path)
             if seconds and rows:
                 rates.append(rows / seconds)
                 counts.append(rows)
@@ -109,6 +107,19 @@ def _rate(kind: FileKind, primary: FileKind, root: Path) -> tuple[float, str]:
             rate, how = _tidy(statistics.median(rates), 2 / statistics.median(counts))
             return rate, f"GUESS: rate by the length of the recordings ({how})"
     return 1.0, "GUESS: one row per second; state the rate of the rows"
+
+
+def _count_rows(path: Path) -> int:
+    """Count all rows of a file of features, of which only the first ones are probed."""
+    found = probe_content(path)
+    if found.shape:
+        return found.shape[int(found.settings.get("axis", 0))]
+    if not found.columns or path.suffix.lower() == ".xlsx":
+        return found.n_rows
+    encoding = found.settings.get("encoding", "utf-8")
+    with path.open(encoding=encoding, errors="replace") as file:
+        n_lines = sum(not line.isspace() for line in file)
+    return n_lines - bool(found.settings.get("header", True))
 
 
 def _tidy(measured: float, error: float) -> tuple[float, str]:

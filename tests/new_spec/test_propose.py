@@ -120,6 +120,17 @@ def test_the_rate_of_features_is_that_of_their_hop(tmp_path, n_rows, rate):
     assert "GUESS: rate" in text
 
 
+@pytest.mark.parametrize("header", ["", "c1,c2,c3,c4,c5\n"])
+def test_all_rows_of_long_text_files_count_for_the_rate(tmp_path, header):
+    sound = wav_bytes(np.zeros(60 * 16000))
+    for subject in ("P01", "P02", "P03"):
+        (tmp_path / f"{subject}.wav").write_bytes(sound)
+        (tmp_path / f"{subject}_mfcc.csv").write_text(header + "0.5,1,2,3,4\n" * 6000)
+    spec = parse_spec(propose_spec(tmp_path).text, "own.yaml")
+    (stream,) = [entry.features for entry in spec.recordings if entry.features]
+    assert stream.rate_hz == 100
+
+
 @pytest.mark.parametrize(
     ("n_rows", "hz", "decimals", "rate"),
     [(300, 30, 3, 30), (3000, 30, 2, 30), (3000, 30000 / 1001, 3, 29.97), (3000, 98, 3, 98),
