@@ -125,9 +125,10 @@ def test_temporary_files_are_removed_before_the_end(tmp_path):
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_cleanup():
+    # os.write: print fails if the signal arrives while the program is still in its own print
     setup = (
-        "import depmm.files.writing as f\n"
-        "f.remove_own_temporaries = lambda: (print('cleaning', flush=True), time.sleep(60))"
+        "import os; import depmm.files.writing as f\n"
+        "f.remove_own_temporaries = lambda: (os.write(1, b'cleaning\\n'), time.sleep(60))"
     )
     process = start("-c", WAIT.format(setup=setup))
     process.stdout.readline()
