@@ -26,7 +26,6 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.audit.associations import (
-    MAX_LEVELS,
     Association,
     associate_id_order,
     associate_id_runs,
@@ -58,7 +57,7 @@ _SEVERITIES = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class _Test:
-    """A tested property, with the properties that have the same values for every subject."""
+    """A tested property, with the properties that have the same p values."""
 
     property: str
     outcome: str
@@ -196,7 +195,7 @@ def show_date(days: float) -> str:
 
 
 def _distinct_properties(subjects: pd.DataFrame) -> list[list[str]]:
-    """Group the properties that vary by equal values; those with an own finding stand alone."""
+    """Group the varying properties with equal tests; those with an own finding stand alone."""
     groups: dict[object, list[str]] = {}
     for name in property_names(subjects):
         values = subjects[name]
@@ -206,7 +205,7 @@ def _distinct_properties(subjects: pd.DataFrame) -> list[list[str]]:
         known = values.dropna()
         if known.empty or (known == known.iloc[0]).all():
             continue
-        if is_numeric_dtype(values) and values.nunique() > MAX_LEVELS:
+        if is_numeric_dtype(values) and values.nunique() > 2:  # the tests depend on the order
             key: bytes = values.rank().to_numpy().tobytes()
         else:  # equal parts of the subjects have equal codes, whatever the values are
             key = pd.factorize(values)[0].astype(np.int64).tobytes()

@@ -106,3 +106,20 @@ def test_shortcuts_without_variation_of_the_label_are_not_tested():
     manifest = labelled_manifest([1] * 6)
     for name in SHORTCUT_NAMES:
         assert find_all(manifest, name) == []
+
+
+def test_a_numeric_site_code_does_not_replace_the_test_of_the_site_name():
+    """The score differs between sites, but neither rises nor falls with the number of the site."""
+    manifest = labelled_manifest([pd.NA] * 60)
+    site = np.arange(60) % 3
+    rng = np.random.default_rng(0)
+    manifest.sessions["score"] = np.array([5.0, 15.0, 5.0])[site] + rng.integers(-2, 3, 60)
+    manifest.sessions["site_id"] = (site + 1).astype(str)  # before the name, and read as a number
+    manifest.sessions["site_name"] = np.array(["Berlin", "Ulm", "Bonn"])[site]
+    manifest.sessions["site_code"] = np.array(["B", "U", "N"])[site]
+    found = {finding.property: finding for finding in find_all(manifest, "column_shortcut")}
+    assert found.keys() == {"column.site_id", "column.site_name"}
+    assert found["column.site_id"].severity == "info"
+    assert found["column.site_name"].severity == "error"
+    assert "column.site_code" in found["column.site_name"].message  # its test is the same
+    assert not run_audit(manifest).passed
