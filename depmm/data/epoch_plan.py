@@ -72,7 +72,7 @@ def plan_epoch(
         once.
     corpora : sequence of str, optional
         Corpus of each session. If given, every corpus is drawn equally often, and with ``classes``
-        every class of every corpus.
+        every class of a corpus equally often within the corpus, which may have one class only.
 
     Returns
     -------
@@ -123,17 +123,23 @@ def _draw_order(
     classes: Sequence[float] | None,
     corpora: Sequence[str] | None,
 ) -> list[int]:
-    """Draw equally many sessions of each class, each corpus, or each class of each corpus."""
-    given = [np.asarray(values) for values in (corpora, classes) if values is not None]
-    if not given:
+    """Draw equally many sessions of each corpus, and within it of each of its classes."""
+    if classes is None and corpora is None:
         order: list[int] = rng.permutation(count).tolist()
         return order
-    codes = [np.unique(values, return_inverse=True)[1] for values in given]
-    group = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].ravel()
-    per_group = -(-count // (group.max() + 1))
+    codes = [
+        np.unique(values, return_inverse=True)[1] if values is not None else np.zeros(count, int)
+        for values in (corpora, classes)
+    ]
+    pairs, group = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+    n_classes = np.bincount(pairs[:, 0])  # of each corpus: a corpus may have one class only
+    multiple = int(np.lcm.reduce(n_classes))  # the classes of every corpus divide its sessions
+    per_corpus = -(-count // (len(n_classes) * multiple)) * multiple
     drawn = [
-        np.resize(rng.permutation(np.flatnonzero(group == index)), per_group)
-        for index in range(group.max() + 1)
+        np.resize(
+            rng.permutation(np.flatnonzero(group.ravel() == index)), per_corpus // n_classes[corpus]
+        )
+        for index, corpus in enumerate(pairs[:, 0])
     ]
     order = rng.permutation(np.concatenate(drawn)).tolist()
     return order

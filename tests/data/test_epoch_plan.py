@@ -1,5 +1,7 @@
 """Assignment of the sessions of an epoch to processes and forward passes."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,15 @@ def test_classes_of_each_corpus_are_drawn_equally_often():
     for index in drawn:
         counts[corpora[index], classes[index]] += 1
     assert set(counts.values()) == {3}
+
+
+@pytest.mark.parametrize("n_sessions", [24, 25])
+def test_a_corpus_with_one_class_is_drawn_as_often_as_the_others(n_sessions):
+    corpora = ["a"] * 12 + ["b"] * (n_sessions - 12)
+    classes = [0.0] * 6 + [1.0] * 6 + [1.0] * (n_sessions - 12)
+    plan = plan_epoch([1.0] * n_sessions, 4, epoch=1, seed=0, classes=classes, corpora=corpora)
+    drawn = [(corpora[n], classes[n]) for micro_batch in plan for n in micro_batch.indices]
+    per_class = -(-n_sessions // 4)
+    assert Counter(drawn) == {
+        ("a", 0.0): per_class, ("a", 1.0): per_class, ("b", 1.0): 2 * per_class
+    }  # fmt: skip
