@@ -92,7 +92,7 @@ def make_split(
     Validation subjects are sampled from the subjects that are not tested, with the same strata.
     Each class contributes ``validation`` times its number of subjects, rounded, but at least one;
     each gender contributes its share of the class, rounded up or down. A validation set of an
-    official split or a file is not changed.
+    official split or a file is not changed. With ``group_by``, groups take the place of subjects.
 
     Parameters
     ----------
@@ -122,8 +122,6 @@ def make_split(
         raise SplitError(
             "labels: the index differs from that of sessions. Pass one label for each row."
         )
-    if config.group_by is not None:
-        return _split_groups(sessions, config, labels)
     folds = count_folds(sessions, config)
     if config.fold >= folds:
         raise SplitError(
@@ -131,6 +129,8 @@ def make_split(
             setting="split.fold",
             value=config.fold,
         )
+    if config.group_by is not None:
+        return _split_groups(sessions, config, labels)
     classes = _majority(sessions, labels)
     strata = _strata(sessions, classes, config)
     subjects = sorted(classes)
@@ -165,22 +165,10 @@ def _split_groups(sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series
     first = group_subjects(sessions, str(config.group_by))
     alone = config.model_copy(update={"group_by": None})
     if config.kind == "file":  # lists subjects, not groups
-        split = make_split(sessions, alone, labels)
-        members = pd.Series(
-            [first[key] for key in zip(split["corpus"], split["subject"], strict=True)]
-        )
-        several = split.groupby(members.to_numpy())["split"].nunique()
-        if (several > 1).any():
-            group = several.index[several > 1][0]
-            raise SplitError(
-                f"{config.file}: the subjects of {int((several > 1).sum())} groups of "
-                f"{config.group_by} are in several sets, for example that of {'/'.join(group)}. "
-                "Write the folds with this split.group_by, or remove it.",
-                setting="split.group_by",
-                file=config.file,
-                subject=group[1],
-            )
-        return split
+        parts = _split_from_file(_subjects(sessions), config)
+        _check_groups(parts, first, config)
+        if "validation" in parts.values():
+            return make_split(sessions, alone, labels)
     if (count := len(set(first.values()))) < 3:
         name = f"split.group_by: {config.group_by}"
         problem = f"{name} has {count} group(s) of subjects, and a split needs at least 3."
@@ -191,6 +179,24 @@ def _split_groups(sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series
     part = {(corpus, name): part for corpus, name, part in split.itertuples(index=False)}
     rows = [(*subject, part[first[subject]]) for subject in _subjects(sessions)]
     return pd.DataFrame(rows, columns=SPLIT.names, dtype="str")
+
+
+def _check_groups(
+    parts: dict[SubjectKey, str], first: dict[SubjectKey, SubjectKey], config: SplitConfig
+) -> None:
+    """Refuse a file that has the subjects of a group in several sets."""
+    sets: dict[SubjectKey, set[str]] = {}
+    for subject, part in parts.items():
+        sets.setdefault(first[subject], set()).add(part)
+    if several := [group for group, names in sets.items() if len(names) > 1]:
+        raise SplitError(
+            f"{config.file}: the subjects of {len(several)} groups of {config.group_by} are in "
+            f"several sets, for example that of {'/'.join(several[0])}. Write the folds with this "
+            "split.group_by, or remove it.",
+            setting="split.group_by",
+            file=config.file,
+            subject=several[0][1],
+        )
 
 
 def make_folds(

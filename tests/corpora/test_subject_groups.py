@@ -64,6 +64,26 @@ def test_a_file_that_separates_a_group_is_refused(tmp_path: Path) -> None:
     assert (info.value.setting, info.value.subject) == ("split.group_by", "P01")
 
 
+def test_validation_groups_of_a_file_without_validation_subjects_stay_together(tmp_path) -> None:
+    """As the files of training on one corpus and testing on another."""
+    sessions = balanced_manifest(24).sessions
+    sessions["family"] = [f"F{k // 4}-{k % 2}" for k in range(24)]  # two subjects of one label
+    sets = ["train"] * 16 + ["test"] * 8
+    split = sessions[["corpus", "subject"]].assign(fold=0, split=sets)
+    split.to_csv(tmp_path / "split.csv", index=False)
+    config = SplitConfig(kind="file", file=tmp_path / "split.csv", group_by="family")
+    for seed in range(5):
+        made = make_split(sessions, config.model_copy(update={"seed": seed}))
+        assert set(made["split"][16:]) == {"test"}
+        by_family = made["split"].groupby(sessions["family"].to_numpy()).agg(set)
+        assert by_family.map(len).tolist() == [1] * 12
+        # one of four families of each class
+        assert made["split"].value_counts().to_dict() == {"train": 12, "test": 8, "validation": 4}
+    with pytest.raises(SplitError) as info:
+        make_split(sessions, config.model_copy(update={"fold": 1}))
+    assert info.value.setting == "split.fold"
+
+
 def test_groups_of_several_sessions_are_joined() -> None:
     table = pd.DataFrame(
         {"corpus": "toy", "subject": list("abbcd"), "group": ["1", "1", "2", "2", None]}
