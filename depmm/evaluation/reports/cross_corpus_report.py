@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from depmm.evaluation.baselines import BASELINE_LABELS
@@ -22,6 +23,7 @@ from depmm.files.csv_text import to_csv
 from depmm.files.writing import write_text
 from depmm.pages.templates import number
 from depmm.schemas.comparison import CROSS_CORPUS
+from depmm.schemas.manifest import SESSION_KEY
 
 SCHEMA_VERSION = 1  # of the metrics.json of an experiment across corpora
 CROSS, WITHIN = "cross", "within"
@@ -50,7 +52,7 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """``within`` for a cross-validation inside the test corpus, or ``cross``."""
+        """``within`` for training and test inside one corpus, or ``cross``."""
         return WITHIN if self.train == (self.test,) else CROSS
 
     @property
@@ -153,6 +155,7 @@ def write_cross_corpus(
     """
     evaluated = [_evaluate(cell, evaluation) for cell in cells]
     metrics = [name for target in evaluated[0]["targets"] for name in HEADLINE[target]]
+    differences, not_compared = _compare_with_within(cells, metrics, evaluation)
     content: dict[str, Any] = to_json_values(
         {
             "schema_version": SCHEMA_VERSION,
@@ -161,7 +164,7 @@ def write_cross_corpus(
             "headline": metrics,
             "bootstrap": evaluated[0]["bootstrap"],
             "labels": list(labels),
-            "notes": list(notes),
+            "notes": [*notes, *not_compared],
             "audits": dict(audits),
             "cells": [
                 {
@@ -170,7 +173,7 @@ def write_cross_corpus(
                 }
                 for cell, result in zip(cells, evaluated, strict=True)
             ],
-            "differences": _compare_with_within(cells, metrics, evaluation),
+            "differences": differences,
         }
     )  # fmt: skip
     table = cell_table(content)
@@ -210,21 +213,33 @@ def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
         for target in result["targets"]
         for name, entry in result["covariate_baselines"][target]["baselines"].items()
     }
-    keys = ("counts", "seeds", "metrics", "verdict", "thresholds", "warnings", "instrument")
+    keys = (
+        "counts", "folds", "seeds", "metrics", "verdict", "thresholds", "warnings", "instrument",
+    )  # fmt: skip
     return {**{key: result[key] for key in keys}, "covariate_baselines": covariates}
 
 
 def _compare_with_within(
     cells: Sequence[Cell], metrics: Sequence[str], evaluation: Evaluation
-) -> list[dict[str, Any]]:
-    """Compare the training on other corpora with the cross-validation, on the same sessions."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Compare the training on other corpora with that within the test corpus.
+
+    An official split tests a part of the corpus, the other training all of it: the comparison is
+    on the sessions that both test. Cells that have none in common are returned as notes.
+    """
     within = {cell.test: cell for cell in cells if cell.kind == WITHIN}
     rows: list[dict[str, Any]] = []
+    not_compared = []
     for cell in cells:
         reference = within.get(cell.test)
         if reference is None or cell.kind == WITHIN:
             continue
-        runs = {cell.name: cell.predictions, reference.name: reference.predictions}
+        tables = _select_common_tests(cell.predictions, reference.predictions)
+        if not (tables[0]["split"] == "test").any():
+            names = f"{cell.name} and {reference.name}"
+            not_compared.append(f"{names} test no session in common and are not compared.")
+            continue
+        runs = dict(zip((cell.name, reference.name), tables, strict=True))
         table = compare_runs(
             runs,
             metrics,
@@ -235,9 +250,20 @@ def _compare_with_within(
             class_counts=evaluation.class_counts,
         )
         table = table.assign(train=" + ".join(cell.train), test=cell.test)
-        names = [str(name) for name in table]
-        rows += [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False)]
-    return rows
+        columns = [str(name) for name in table]
+        rows += [dict(zip(columns, row, strict=True)) for row in table.itertuples(index=False)]
+    return rows, not_compared
+
+
+def _select_common_tests(*tables: pd.DataFrame) -> list[pd.DataFrame]:
+    """Remove the tested rows of sessions that another table does not test."""
+    keys = [pd.MultiIndex.from_frame(table[SESSION_KEY].astype(str)) for table in tables]
+    tests = [table["split"].to_numpy() == "test" for table in tables]
+    common = [key[is_test] for key, is_test in zip(keys, tests, strict=True)]
+    return [
+        table[~is_test | np.all([key.isin(other) for other in common], axis=0)]
+        for table, key, is_test in zip(tables, keys, tests, strict=True)
+    ]
 
 
 def cell_table(content: Mapping[str, Any]) -> pd.DataFrame:
@@ -341,7 +367,8 @@ def matrix_table(content: Mapping[str, Any], metric: str) -> Table:
     caption = (
         f"{METRICS[metric].label} by training corpus (rows) and test corpus (columns), with "
         f"{percent} confidence intervals over subjects (unit: {content['unit']}) and in brackets "
-        f"the best constant prediction ({named}). Where both are the same corpus: cross-validation."
+        f"the best constant prediction ({named}). Where both are the same corpus: "
+        "cross-validation, or the official test set."
     )
     return Table(f"cross-corpus-{metric}", caption, ["Trained on", *columns], rows)
 
