@@ -99,17 +99,35 @@ class RunFolder:
         RunError
             If the folder contains checkpoints of a training with another split.
         """
-        text = format_split(split)
         if self.last_checkpoint.is_file() and self.split.is_file():
-            if read_text(self.split) == text:
-                return
+            self.check_split(split)
+        else:
+            write_text(self.split, format_split(split))
+
+    def check_split(self, split: pd.DataFrame) -> None:
+        """Check that the split of a begun or finished training is that of the data.
+
+        The config and the manifest can be the same although the split differs: after more sessions
+        were extracted, there are more subjects to assign.
+
+        Parameters
+        ----------
+        split : DataFrame
+            Columns corpus, subject and split.
+
+        Raises
+        ------
+        RunError
+            If the split differs from that of the folder.
+        """
+        if self.split.is_file() and read_text(self.split) != format_split(split):
             raise RunError(
-                f"{self.path}: the manifest or the split has changed since the interrupted "
-                f"training (see {self.split}).",
+                f"{self.path}: the split of the subjects has changed since this run was begun (see "
+                f"{self.split}), because the store, the manifest or a file of folds has changed.",
                 file=self.split,
-                remedy="Choose another name=..., or delete the folder.",
+                remedy="Choose another name=..., or delete the folder of the run with all of its "
+                "folds.",
             )
-        write_text(self.split, text)
 
     @property
     def finished(self) -> bool:

@@ -64,12 +64,15 @@ def train_classical(
         If the folder contains a run with another config.
     DataError, StoreError, SplitError, ManifestError, MeasureError
         If the data do not match the config.
+    RunError
+        If the split has changed since the finished training.
     ModelError
         If there are more MFCC than mel bands.
     """
     data = load_experiment_data(config)
     if run.finished:
         run.open(config)
+        run.check_split(data.subjects())
         logger.info("%s: already finished", run.path)
         return
     with run.locked():

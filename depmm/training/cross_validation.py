@@ -81,7 +81,8 @@ def cross_validate(
     LockedError
         If another process trains in the folder.
     DepmmError
-        If manifest, store, split or tuning do not match the config.
+        If manifest, store, split or tuning do not match the config, or the split has changed since
+        a fold was trained.
 
     Examples
     --------

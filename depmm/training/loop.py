@@ -83,7 +83,7 @@ def train_network(
         If a search finds no learning rate.
     RunError
         If the initial weights depend on a test subject, or the split has changed since the
-        interrupted training.
+        interrupted or finished training.
     LockedError
         If another process trains in the folder.
     DamagedFileError, WeightsError
@@ -96,6 +96,7 @@ def train_network(
     data = load_experiment_data(config)
     if run.finished:
         run.open(config)
+        run.check_split(data.subjects())
         logger.info("%s: already finished", run.path)
         return
     with run.locked() if accelerator.is_main_process else nullcontext():

@@ -1,13 +1,16 @@
 """Cross-validation: folds and seeds are trained once each, pooled, and resumed."""
 
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from trained_runs import AUDIO
 
 import depmm
-from depmm.config import ClassicalConfig, load_experiment
+from depmm.config import ClassicalConfig, ExtractConfig, load_experiment
+from depmm.runs.folder import RunError
+from depmm.store.extract import extract
 
 TWO_FOLDS = "split={kind: k_fold, folds: 2, validation: 0.4}"
 CLASSICAL = [
@@ -42,6 +45,32 @@ def test_every_subject_is_tested_once_per_seed_and_finished_folds_are_kept(corpu
     assert [path.stat().st_mtime_ns for path in models] == times
     again = pd.read_parquet(pooled / "predictions.parquet")
     pd.testing.assert_frame_equal(again, before, atol=1e-5)  # one fold was trained again
+
+
+@pytest.mark.parametrize("settings", [CLASSICAL, [*AUDIO, "training.epochs=1"]])
+def test_folds_before_and_after_a_continued_extraction_are_not_pooled(corpus, tmp_path, settings):
+    def extract_first(n_subjects: int) -> None:
+        sessions, steps = corpus.manifest.sessions, corpus.manifest.steps
+        chosen = sorted(sessions["subject"])[:n_subjects]
+        manifest = replace(
+            corpus.manifest,
+            sessions=sessions[sessions["subject"].isin(chosen)],
+            steps=steps[steps["subject"].isin(chosen)],
+        )
+        extract(manifest, corpus.recordings, tmp_path / "store", ExtractConfig(), workers=0)
+
+    overrides = [*settings, TWO_FOLDS, f"out={tmp_path}", f"data.store={tmp_path / 'store'}"]
+    extract_first(10)
+    run = depmm.cross_validate(corpus.config, overrides)
+    split = run / "seed-0-fold-0" / "split.csv"
+    before = split.read_bytes()
+    shutil.rmtree(run / "seed-0-fold-1")  # as if interrupted after the first fold
+    extract_first(12)
+    with pytest.raises(RunError) as info:
+        depmm.cross_validate(corpus.config, overrides)
+    assert info.value.file == split
+    assert split.read_bytes() == before
+    assert not (run / "seed-0-fold-1").exists()
 
 
 @pytest.mark.parametrize("kind", ["path", "config"])
