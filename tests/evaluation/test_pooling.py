@@ -75,3 +75,14 @@ def test_pooled_report_has_the_tables_of_the_paper(tmp_path):
     page = (tmp_path / "cells" / "report.html").read_text()
     for key in ("task_by_valence", "gender_by_task", "gender_by_valence"):
         assert f'data-cells="{key} auroc"' in page
+
+
+def test_training_sessions_of_pooled_runs_with_one_split_are_not_untested():
+    runs = {task: predictions(task, None).query("fold == 0") for task in ("interview", "words")}
+    content = depmm.evaluate(pool_runs(runs))
+    assert content["folds"] == [0, 1]
+    assert content["untested"] == {"sessions": 0, "which": []}
+    folds = predictions("words", None)  # a cross-validation in which a session is never tested
+    folds.loc[folds["subject"] == "05", "split"] = "train"
+    pooled = pool_runs({"interview": runs["interview"], "words": folds})
+    assert depmm.evaluate(pooled)["untested"] == {"sessions": 1, "which": ["c/05/05 words"]}

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from depmm.corpora.instruments import find_scale
@@ -289,12 +291,21 @@ def _calibration(
 
 
 def _untested(table: pd.DataFrame) -> dict[str, Any]:
-    """List the sessions that no fold tests; empty for a single fold."""
+    """List the sessions that no fold of their design tests; empty for designs of one tested fold.
+
+    Folds of one design have sessions in common; those of pooled runs have none.
+    """
+    session = table.groupby(SESSION_KEY, sort=False).ngroup().to_numpy()
+    fold = pd.factorize(table["fold"])[0]
+    n_nodes = session.max() + 1 + fold.max() + 1
+    edges = (np.ones(len(table)), (session, session.max() + 1 + fold))
+    graph = coo_matrix(edges, shape=(n_nodes, n_nodes))
+    design = pd.Series(connected_components(graph, directed=False)[1][session], table.index)
     is_test = table["split"] == "test"
-    if table.loc[is_test, "fold"].nunique() < 2:
-        return {"sessions": 0, "which": []}
+    n_tested = table["fold"][is_test].groupby(design[is_test]).nunique()
+    is_repeated = design.map(n_tested).fillna(0) > 1
     keys = pd.MultiIndex.from_frame(table[SESSION_KEY])
-    untested = keys[~is_test].unique().difference(keys[is_test]).sort_values()
+    untested = keys[is_repeated & ~is_test].unique().difference(keys[is_test]).sort_values()
     return {"sessions": len(untested), "which": ["/".join(key) for key in untested]}
 
 
