@@ -197,7 +197,7 @@ def _write_checklists(
         contents.config,
         contents.environment or {},
         contents.audit,
-        0 if contents.tuning is None else len(contents.tuning),
+        0 if contents.tuning is None else contents.tuning["candidate"].nunique(),
         anchors,
         frozenset(file.name for file in contents.path.iterdir() if file.is_file()),
     )

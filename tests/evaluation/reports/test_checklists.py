@@ -16,6 +16,7 @@ from depmm.evaluation.reports.checklists.tripod_ai import TRIPOD_AI
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.leakage import list_leakage_checks
 from depmm.reporting import EvaluationError
+from depmm.runs.folder import read_tuning
 
 
 def numbers(letters):
@@ -95,6 +96,25 @@ def test_answers_contain_recorded_values(evaluated):
     assert f"tested {content['counts']['test']['sessions']}" in rows["20a"][1]
     for number in ("17", "18a", "18b", "19", "25"):
         assert rows[number][0] == "yours to write"
+
+
+def test_the_candidates_of_a_tuning_are_counted_once_for_all_outer_folds(corpus, tmp_path):
+    overrides = [
+        "data.modalities=[audio]", "model=null", "training=null",
+        "classical={model: {kind: svm}, n_mfcc: 8, n_mels: 16}",
+        "split={kind: k_fold, folds: 3, validation: 0.4}", f"out={tmp_path}",
+        "tuning={metric: auroc, folds: 2, grid: {classical.model.C: [0.1, 1.0]}}",
+    ]  # fmt: skip
+    run = depmm.cross_validate(corpus.config, overrides)
+    assert len(read_tuning(run / "tuning.csv")) == 6  # two candidates in each of three outer folds
+    depmm.evaluate(run, checklists=["tripod-ai", "reforms"])
+    answers = {
+        name: re.findall(r"(\d+) candidates", (run / f"checklist_{name}.md").read_text())
+        for name in ("tripod_ai", "reforms")
+    }
+    assert answers == {"tripod_ai": ["2"], "reforms": ["2"]}
+    rows = rows_of((run / "checklist_tripod_ai.html").read_text())
+    assert "Tuned settings: classical.model.C." in rows["12c"][1]
 
 
 def test_no_subject_id_is_in_a_checklist(evaluated):

@@ -94,7 +94,10 @@ def analysis_counts(evidence: Evidence) -> Answer | None:
     if len(evidence.metrics["protocol"]) > 1:
         text += f" There are {len(evidence.metrics['protocol'])} trainings, each with its counts."
     if evidence.n_candidates:
-        text += f" {evidence.n_candidates} candidates of settings were compared in inner folds."
+        text += (
+            f" In each training, {evidence.n_candidates} candidates of settings were compared in "
+            "inner folds."
+        )
     return Answer(text, (*answer.places, "report.html#tuning"))
 
 

@@ -140,7 +140,8 @@ def model_building(evidence: Evidence) -> Answer | None:
         )
     else:
         text = f"Classical model: {getattr(config, 'classical', None)!r}."
-    text += f" Split: {config.split.kind}. Tuned settings: {evidence.n_candidates or 'none'}."
+    tuned = ", ".join(config.tuning.names) if config.tuning else "none"
+    text += f" Split: {config.split.kind}. Tuned settings: {tuned}."
     return Answer(text, ("config.yaml#model", "report.html#training", "report.html#tuning"))
 
 
@@ -183,7 +184,10 @@ def tuning(evidence: Evidence) -> Answer | None:
     places = ("report.html#tuning", "tuning.csv", "config.yaml#tuning")
     if not evidence.n_candidates:
         return Answer("The run has no hyper-parameter tuning.", places)
-    text = f"{evidence.n_candidates} candidates in inner folds of training and validation subjects."
+    text = (
+        f"{evidence.n_candidates} candidates in each training, in inner folds of training and "
+        "validation subjects."
+    )
     return Answer(text, places)
 
 

@@ -22,7 +22,7 @@ class Evidence:
     audit : mapping of str to object or None
         The content of ``audit.json``.
     n_candidates : int
-        Number of tuning candidates; 0 without tuning.
+        Number of tuning candidates of each training; 0 without tuning.
     anchors : frozenset of str
         Ids of the sections of ``report.html``.
     files : frozenset of str
