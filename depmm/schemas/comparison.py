@@ -74,6 +74,6 @@ CROSS_CORPUS = TableSchema(
         Column("positive_sessions", "float64", "Number of positive ones", nullable=True),
         Column("train_subjects", "float64", "Number of training subjects"),
         Column("validation_subjects", "float64", "Number of validation subjects"),
-        Column("seeds", "float64", "Number of trainings"),
+        Column("seeds", "float64", "Number of seeds of training"),
     ),
 )

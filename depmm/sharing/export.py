@@ -217,7 +217,8 @@ def _write_all(
     environment = read_json(models[0][0].environment)
     write_text(folder / "environment.json", json.dumps(share_environment(environment), indent=2))
     write_text(folder / LICENCES, describe_licences(config))
-    n_trained = len(evaluated["folds"]) * len(evaluated["seeds"])
+    # repetitions are further folds, not further trainings of a fold
+    n_trained = len(evaluated["folds"]) * evaluated["bootstrap"]["n_trainings"]
     shared = SharedModels(
         n_trained=n_trained,
         base_models=[name for _, name, _, _ in list_pretrained(config) if "/" in name],

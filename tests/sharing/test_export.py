@@ -15,7 +15,7 @@ from depmm.config import load_experiment
 from depmm.data.batch import evaluation_batches
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
-from depmm.files.checksums import write_bytes
+from depmm.files.checksums import read_json, write_bytes, write_text
 from depmm.inference import Predictor
 from depmm.models.model import DepressionModel
 from depmm.reporting import evaluate
@@ -108,6 +108,15 @@ def test_a_classical_model_is_exported(corpus, tmp_path):
     assert probabilities(tmp_path / "out", recording) == pytest.approx(
         probabilities(tmp_path / "run", recording), abs=1e-9
     )
+
+
+def test_repeated_folds_are_not_counted_twice_in_the_model_card(evaluated_run, tmp_path):
+    run = shutil.copytree(evaluated_run, tmp_path / "run")
+    metrics = read_json(run / "metrics.json")
+    metrics |= {"folds": list(range(6)), "seeds": ["0, repeat 0", "0, repeat 1"], "repeats": 2}
+    write_text(run / "metrics.json", json.dumps(metrics))
+    export_run(run, tmp_path / "out")
+    assert "over 6 folds in 2 repetitions: 6 models" in (tmp_path / "out/README.md").read_text()
 
 
 def test_what_is_not_finished_is_not_exported(evaluated_run, tmp_path):

@@ -216,7 +216,11 @@ def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
     keys = (
         "counts", "folds", "seeds", "metrics", "verdict", "thresholds", "warnings", "instrument",
     )  # fmt: skip
-    return {**{key: result[key] for key in keys}, "covariate_baselines": covariates}
+    return {
+        **{key: result[key] for key in keys},
+        "n_trainings": result["bootstrap"]["n_trainings"],
+        "covariate_baselines": covariates,
+    }
 
 
 def _compare_with_within(
@@ -300,7 +304,7 @@ def cell_table(content: Mapping[str, Any]) -> pd.DataFrame:
                     "positive_sessions": counts["test"].get("positive_sessions"),
                     "train_subjects": counts["train"]["subjects"],
                     "validation_subjects": counts["validation"]["subjects"],
-                    "seeds": len(cell["seeds"]),
+                    "seeds": cell["n_trainings"],
                 }
             )  # fmt: skip
     return CROSS_CORPUS.build(rows)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from minimal_predictions import minimal_predictions
 from report_html import ReportPage
+from report_predictions import make_predictions
 from trained_runs import AUDIO, train_tiny
 
 import depmm
@@ -141,6 +142,14 @@ def test_a_bare_table_fills_only_what_it_contains(tmp_path):
     reforms = rows_of((tmp_path / "checklist_reforms.html").read_text())
     filled = {number for number, (status, _) in reforms.items() if status != "yours to write"}
     assert filled <= {"3e", "5f", "7a", "7b", "7c"}
+
+
+def test_repetitions_of_the_folds_are_not_seeds(tmp_path):
+    folds = make_predictions()
+    repeated = pd.concat([folds, folds.assign(fold=folds["fold"] + 3)])
+    depmm.evaluate(repeated, tmp_path, checklists=["reforms"])
+    text = (tmp_path / "checklist_reforms.md").read_text()
+    assert "6 tested folds in 2 repetitions, 1 seed." in text
 
 
 def test_an_answer_without_an_existing_place_is_not_filled():

@@ -55,6 +55,14 @@ def test_the_difference_to_a_cross_validation_is_on_all_sessions(tmp_path):
     assert content["notes"] == []
 
 
+def test_repetitions_of_the_folds_are_not_trainings(tmp_path):
+    folds = make_predictions()
+    within = pd.concat([folds, folds.assign(fold=folds["fold"] + 3)], ignore_index=True)
+    content = write(cells_of(within)[:1], tmp_path)
+    assert len(content["cells"][0]["seeds"]) == 2
+    assert set(pd.read_csv(tmp_path / "cross_corpus.csv")["seeds"]) == {1}
+
+
 def test_cells_without_a_common_session_are_named(tmp_path):
     within = make_predictions()
     cells = cells_of(within.assign(subject="other" + within["subject"]))

@@ -20,10 +20,11 @@ def partition(evidence: Evidence) -> Answer | None:
     metrics = evidence.metrics
     if not metrics["counts"]["train"]["sessions"]:
         return None
-    n_folds, n_seeds = len(metrics["folds"]), len(metrics["seeds"])
+    n_folds, n_seeds = len(metrics["folds"]), metrics["bootstrap"]["n_trainings"]
+    repeats = f" in {metrics['repeats']} repetitions" if metrics["repeats"] > 1 else ""
     kind = f"split.kind is {evidence.config.split.kind}; " if evidence.config else ""
     text = (
-        f"{kind}{n_folds} tested {'fold' if n_folds == 1 else 'folds'}, {n_seeds} "
+        f"{kind}{n_folds} tested {'fold' if n_folds == 1 else 'folds'}{repeats}, {n_seeds} "
         f"{'seed' if n_seeds == 1 else 'seeds'}. All sessions of a subject are in one split. "
         "Training fits the model, validation chooses, test is only evaluated."
     )
