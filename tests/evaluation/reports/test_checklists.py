@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from minimal_predictions import minimal_predictions
@@ -150,6 +151,22 @@ def test_repetitions_of_the_folds_are_not_seeds(tmp_path):
     depmm.evaluate(repeated, tmp_path, checklists=["reforms"])
     text = (tmp_path / "checklist_reforms.md").read_text()
     assert "6 tested folds in 2 repetitions, 1 seed." in text
+
+
+def test_gaps_without_a_test_are_not_counted_as_tested(tmp_path):
+    table = make_predictions()
+    table["task"] = np.where(table["subject"] == "p0", "reading", "interview")  # too few to test
+    content = depmm.evaluate(table, tmp_path / "both", checklists=["tripod-ai"])
+    outcomes = [(gap["grouping"], gap["p"] is None) for gap in content["subgroup_gaps"]]
+    n_tested = outcomes.count(("gender", False))
+    assert n_tested == len(outcomes) - outcomes.count(("task", True)) > 0
+    answer = rows_of((tmp_path / "both" / "checklist_tripod_ai.html").read_text())["14"][1]
+    assert f"Gaps tested by gender: 0 of {n_tested} are shown (Holm)." in answer
+    assert f"Gaps without a test: {outcomes.count(('task', True))}." in answer
+    alone = table.drop(columns="gender")
+    depmm.evaluate(alone, tmp_path / "alone", checklists=["tripod-ai"])
+    answer = rows_of((tmp_path / "alone" / "checklist_tripod_ai.html").read_text())["14"][1]
+    assert "none of which can be tested" in answer
 
 
 def test_an_answer_without_an_existing_place_is_not_filled():

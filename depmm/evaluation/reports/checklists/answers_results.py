@@ -136,9 +136,14 @@ def fairness(evidence: Evidence) -> Answer | None:
     gaps = evidence.metrics["subgroup_gaps"]
     if not gaps:
         return None
-    groupings = sorted({gap["grouping"] for gap in gaps})
-    shown = sum(gap["outcome"] == "shown" for gap in gaps)
-    text = f"Gaps tested by {', '.join(groupings)}: {shown} of {len(gaps)} are shown (Holm)."
+    tested = [gap for gap in gaps if gap["outcome"] != "undefined"]
+    groupings = sorted({gap["grouping"] for gap in tested})
+    shown = sum(gap["outcome"] == "shown" for gap in tested)
+    text = f"{len(gaps)} gaps, none of which can be tested."
+    if tested:
+        text = f"Gaps tested by {', '.join(groupings)}: {shown} of {len(tested)} are shown (Holm)."
+        if n_others := len(gaps) - len(tested):
+            text += f" Gaps without a test: {n_others}."
     return Answer(text, ("report.html#subgroups",))
 
 
