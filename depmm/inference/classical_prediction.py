@@ -14,13 +14,13 @@ def predict_classical(
     config: ClassicalConfig,
     models: dict[tuple[int, int], ClassicalModel],
     dataset: SessionDataset,
-) -> tuple[pd.DataFrame, np.ndarray, float]:
+) -> tuple[pd.DataFrame, list[np.ndarray], float]:
     """Measure a recording and predict it.
 
     Parameters
     ----------
     config : ClassicalConfig
-        Config of the models, whose inputs differ in tuned settings only.
+        Config of one of the models, whose settings ``data`` are equal.
     models : dict of tuple of int to ClassicalModel
         The models by (fold, seed).
     dataset : SessionDataset
@@ -30,8 +30,8 @@ def predict_classical(
     -------
     predictions : DataFrame
         One row per model with fold, seed and ``y_prob`` or ``score_pred``.
-    attribution : ndarray of float64, shape (L,)
-        Mean occlusion of each step; NaN for a step that is not measured.
+    attributions : list of ndarray of float64, shape (L,)
+        Occlusion of each step, one array per model; NaN for a step that is not measured.
     missing : float
         Largest share of the inputs of a model that are missing, in [0, 1]; the model replaces them
         by medians of its training rows.
@@ -52,8 +52,7 @@ def predict_classical(
         predictions.append(float(model.to_prediction(output)[0]))
         attribution = np.full(n_steps, np.nan)
         attribution[steps.rows[steps.measured(), 1]] = occlude_measured_steps(model, steps, 0)
-        attributions.append(attribution)
-    first = config.data.steps.first
+        attributions.append(attribution[: config.data.steps.first])
     column = "y_prob" if config.target.kind == "binary" else "score_pred"
     table = pd.DataFrame(list(models), columns=["fold", "seed"]).assign(**{column: predictions})
-    return table, np.mean(attributions, axis=0)[:first], missing
+    return table, attributions, missing

@@ -33,7 +33,7 @@ class Prediction:
     segmentation : str
         Origin of the steps: the name of their table, or the length of the windows.
     used_signal : dict of str to UsedSignal
-        How much of the recording the models read, by modality.
+        How much of the recording the models read, by modality; a mean if they differ.
     model : dict of str to object
         Description of the run, see ``TrainedRun.description``.
     result : dict of str to object

@@ -17,11 +17,11 @@ from depmm.contact_sheet.recording_view import (
     RecordingView,
     view_recording,
 )
-from depmm.data.dataset import SessionDataset
 from depmm.data.signals.crops import CropsSignal
 from depmm.data.signals.signal import ReadSession
 from depmm.data.signals.waveform import WaveformSignal
 from depmm.data.used_signal import list_limited_modalities
+from depmm.inference.model_outputs import Reading
 from depmm.inference.quality import QualityWarning
 from depmm.inference.region_map import measure_regions
 from depmm.inference.trained_run import TrainedRun
@@ -61,8 +61,7 @@ class PredictionView:
 
 
 def view_prediction(
-    run: TrainedRun,
-    dataset: SessionDataset,
+    readings: Sequence[Reading],
     steps: pd.DataFrame,
     duration_s: float,
     attribution: np.ndarray,
@@ -73,10 +72,8 @@ def view_prediction(
 
     Parameters
     ----------
-    run : TrainedRun
-        The run.
-    dataset : SessionDataset
-        The recording as its only session.
+    readings : sequence of Reading
+        The recording as each model reads it; what any of them reads is shown.
     steps : DataFrame
         The steps, with ``start_s``, ``end_s`` and ``text``.
     duration_s : float
@@ -94,11 +91,15 @@ def view_prediction(
     warnings: list[QualityWarning] = []
     regions, view = None, None
     try:
-        regions = measure_regions(run.models.values(), dataset)
+        regions = measure_regions(
+            (model, reading.dataset)
+            for reading in readings
+            for model in reading.run.models.values()
+        )
     except Exception as error:  # of any encoder, or of the memory of the device
         warnings.append(_not_shown("no_region_map", "the regions of the face", error))
     try:
-        view = _view_recording(run, dataset, steps, duration_s, attribution, regions)
+        view = _view_recording(readings, steps, duration_s, attribution, regions)
     except Exception as error:  # of any decoder of the crops and sounds
         warnings.append(_not_shown("no_view", "pictures and sound of the recording", error))
     return view, warnings
@@ -115,26 +116,23 @@ def _not_shown(name: str, part: str, error: Exception) -> QualityWarning:
 
 
 def _view_recording(
-    run: TrainedRun,
-    dataset: SessionDataset,
+    readings: Sequence[Reading],
     steps: pd.DataFrame,
     duration_s: float,
     attribution: np.ndarray,
     regions: pd.DataFrame | None,
 ) -> PredictionView:
-    key = dataset.session_keys[0]
-    n_steps = len(steps)
-    masks = dataset.step_masks
-    mask = np.ones(n_steps, bool) if masks is None else np.asarray(masks[0])
+    masks = [_steps_read(reading, len(steps)) for reading in readings]
     texts = [None if pd.isna(text) else str(text) for text in steps["text"]]
     ends = [duration_s if pd.isna(end) else float(end) for end in steps["end_s"]]
-    with dataset.store.read(*key) as reader:
-        frames = _frames_read(run, reader, key, mask)
+    with readings[0].dataset.store.read(*readings[0].dataset.session_keys[0]) as reader:
+        frames = _frames_read(readings, reader, masks)
         recording = view_recording(
             reader, ends, texts, duration_s, None if frames is None else np.concatenate(frames)
         )
-        read = _sound_read(run, reader, mask, duration_s)
+        read = _sound_read(readings, reader, masks, duration_s)
         crops = _step_crops(reader, frames, attribution)
+        run, mask = readings[0].run, np.any(masks, axis=0)
         masked = _masked_steps(run, reader, recording.steps, mask)
     not_read = {"Sound not read": _complement(read, duration_s)} if read else {}
     places = {**recording.places, **not_read, **masked}
@@ -142,33 +140,47 @@ def _view_recording(
     return PredictionView(recording, read, crops, regions)
 
 
+def _steps_read(reading: Reading, n_steps: int) -> np.ndarray:
+    """Return which of all steps are read, (L,) bool."""
+    masks = reading.dataset.step_masks
+    return np.ones(n_steps, bool) if masks is None else np.asarray(masks[0])
+
+
 def _frames_read(
-    run: TrainedRun, reader: SessionReader, key: tuple[str, str, str], mask: np.ndarray
+    readings: Sequence[Reading], reader: SessionReader, masks: Sequence[np.ndarray]
 ) -> list[np.ndarray] | None:
-    """Return the frames of each step that the model reads; None if it reads no crops."""
-    limited = list_limited_modalities(run.config)
-    for name, signal in run.signals.items():
-        if isinstance(signal, CropsSignal) and name in limited and "face.jpeg" in reader.names:
-            empty = np.zeros(0, np.int64)
-            return [
-                signal.choose_frames(reader, key, step, None) if is_read else empty
-                for step, is_read in enumerate(mask.tolist())
-            ]
-    return None
+    """Return the frames of each step that are read; None if no model reads crops."""
+    frames: list[np.ndarray] | None = None
+    for reading, mask in zip(readings, masks, strict=True):
+        limited, key = list_limited_modalities(reading.run.config), reading.dataset.session_keys[0]
+        for name, signal in reading.run.signals.items():
+            if not isinstance(signal, CropsSignal) or name not in limited:
+                continue
+            if "face.jpeg" not in reader.names:
+                continue
+            frames = frames or [np.zeros(0, np.int64)] * len(mask)
+            for step in np.flatnonzero(mask).tolist():
+                chosen = signal.choose_frames(reader, key, step, None)
+                frames[step] = np.union1d(frames[step], chosen)
+    return frames
 
 
 def _sound_read(
-    run: TrainedRun, reader: SessionReader, mask: np.ndarray, duration_s: float
+    readings: Sequence[Reading],
+    reader: SessionReader,
+    masks: Sequence[np.ndarray],
+    duration_s: float,
 ) -> list[Span]:
-    """Return the parts of the sound that the model reads, joined where they overlap."""
+    """Return the parts of the sound that are read, joined where they overlap."""
     if "audio.waveform" not in reader.names:
         return []
-    limited = list_limited_modalities(run.config)
-    session = ReadSession(reader, [None] * len(mask), mask, duration_s)
     parts: list[tuple[float, float]] = []
-    for name, signal in run.signals.items():
-        if isinstance(signal, WaveformSignal):
-            parts += signal.read_parts(session, whole=name not in limited)
+    for reading, mask in zip(readings, masks, strict=True):
+        limited = list_limited_modalities(reading.run.config)
+        session = ReadSession(reader, [None] * len(mask), mask, duration_s)
+        for name, signal in reading.run.signals.items():
+            if isinstance(signal, WaveformSignal):
+                parts += signal.read_parts(session, whole=name not in limited)
     return _union(parts)
 
 

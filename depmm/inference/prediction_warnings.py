@@ -1,8 +1,9 @@
 """Warnings about a prediction: what was read of the recording, and how the run was trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from depmm.config import Experiment
 from depmm.data.signals.crops import CropsSignal
 from depmm.data.signals.signal import StepSignal
 from depmm.data.signals.used import UsedSignal
@@ -175,28 +176,28 @@ def session_warnings(
     return warnings
 
 
-def task_warnings(run: TrainedRun) -> list[QualityWarning]:
-    """Warn if the model was trained on some tasks only: the task of a recording is unknown.
+def task_warnings(configs: Iterable[Experiment]) -> list[QualityWarning]:
+    """Warn if models were trained on some tasks only: the task of a recording is unknown.
 
     Parameters
     ----------
-    run : TrainedRun
-        The run that is applied.
+    configs : iterable of (Config or ClassicalConfig)
+        Configs of the models.
 
     Returns
     -------
     list of QualityWarning
-        The warnings.
+        One warning for each choice of tasks.
     """
-    tasks: Sequence[str] = run.config.data.steps.task
-    if not tasks:
-        return []
+    choices = dict.fromkeys(tuple(config.data.steps.task) for config in configs)
     return [
         QualityWarning(
             "task_not_known",
             f"The model was trained on the task {' and '.join(tasks)} only; the task of this "
             "recording is unknown.",
         )
+        for tasks in choices
+        if tasks
     ]
 
 

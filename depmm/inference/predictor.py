@@ -6,25 +6,22 @@ session of the training corpus with the same steps therefore equals that of the 
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
-from depmm.config import TRACKS, ClassicalConfig
-from depmm.data.batch import evaluation_batches
+from depmm.config import TRACKS
+from depmm.corpora.manifest import Manifest
 from depmm.data.dataset import SessionDataset
+from depmm.data.signals.used import UsedSignal, average_used
 from depmm.data.used_signal import list_limited_modalities, measure_session
-from depmm.device import float32_precision
-from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.files.writing import temporary_folder
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
-from depmm.inference.classical_prediction import predict_classical
 from depmm.inference.errors import InferenceError
+from depmm.inference.model_outputs import Reading, run_models
 from depmm.inference.prediction import Prediction
 from depmm.inference.prediction_view import PredictionView, largest_steps, view_prediction
 from depmm.inference.prediction_warnings import (
@@ -44,22 +41,14 @@ from depmm.inference.recording_checks import (
     choose_tracks,
     describe_failures,
 )
-from depmm.inference.recording_steps import divide_recording
+from depmm.inference.recording_steps import RecordingSteps, divide_recording
 from depmm.inference.segmentation import SESSION, recording_manifest
 from depmm.inference.step_table import STEP_COLUMNS
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.methods import SESSION as SESSION_REFERENCE
 from depmm.interpret.attribution.methods import TRAINING
-from depmm.interpret.attribution.occlusion import occlude_steps
-from depmm.interpret.attribution.removal import (
-    Reference,
-    find_present_steps,
-    make_session_reference,
-)
 from depmm.media.containers.container import probe
 from depmm.media.duration import duration_s as measure_duration_s
-from depmm.models.model import DepressionModel
-from depmm.runs.step_reference import StepReference
 from depmm.shards import Shard
 from depmm.sharing.hub import find_run
 from depmm.store.errors import writing
@@ -197,7 +186,11 @@ class Predictor:
         duration_s = measure_duration_s(file)
         tracks = choose_tracks(run, file, info, aligned)
         steps = None if steps is None else Path(steps)
-        divided = divide_recording(run, file, duration_s, steps, window_s)
+        parts = [
+            (part, divide_recording(part, file, duration_s, steps, window_s))
+            for part in run.split_by_reading()
+        ]
+        longest, divided = max(parts, key=lambda part: len(part[1].read))
         modalities = choose_modalities(run, file, tracks, divided.read)
         # a model of text alone reads no track, but a step needs a file
         read = tracks or [TRACKS[0] if info.has_audio else TRACKS[1]]
@@ -217,28 +210,20 @@ class Predictor:
             )  # fmt: skip
             if report.lost:
                 raise describe_failures(file, report.failures, aligned)
-            data = run.config.data.model_copy(update={"workers": 0})
             store = SessionStore(folder, settings)
-            mask = divided.selected(data.steps)
-            dataset = SessionDataset(
-                manifest.sessions, store, data, step_masks=None if mask is None else [mask]
-            )
+            readings = [_read(part, steps_of, manifest, store) for part, steps_of in parts]
             with store.read(*SESSION) as reader:
-                quality = measure_quality(reader, info.sample_rate, run.signals, divided.first)
-                files = [file.name] * len(divided.table)
-                used = measure_session(reader, data, files, mask, duration_s)
-            used = {name: used[name] for name in list_limited_modalities(run.config)}
+                quality = measure_quality(reader, info.sample_rate, longest.signals, divided.first)
             check_signal(run, file, quality)
-            check_step_count(run, file, dataset)
+            for reading in readings:
+                check_step_count(reading.run, file, reading.dataset)
+            used = _measure_used(readings, file, duration_s)
             modalities = [name for name in modalities if quality.steps_with[name]] or modalities
-            words = [None if pd.isna(text) else text for text in divided.read["text"]]
-            outputs, attribution, missing = _run_models(run, file, dataset, words)
+            outputs, attribution, missing = run_models(run, file, readings)
             shown: PredictionView | None = None
             unshown: list[QualityWarning] = []
             if view:
-                shown, unshown = view_prediction(
-                    run, dataset, divided.table, duration_s, attribution
-                )
+                shown, unshown = view_prediction(readings, divided.table, duration_s, attribution)
         result = _calibrate(run, outputs)
         warnings = [
             *reading_warnings(report),
@@ -248,7 +233,7 @@ class Predictor:
             *alignment_warnings(run, info, aligned, quality),
             *quality_warnings(quality, run.reference, run.signals),
             *validation_warnings(result),
-            *task_warnings(run),
+            *task_warnings(run.configs.values()),
             *missing_input_warnings(missing),
             *unshown,
         ]
@@ -278,63 +263,30 @@ def _temporary_store() -> Iterator[Path]:
         yield folder
 
 
-def _run_models(
-    run: TrainedRun, file: Path, dataset: SessionDataset, words: Sequence[str | None]
-) -> tuple[pd.DataFrame, np.ndarray, float]:
-    """Predict one row per model, and the mean attribution of the steps, (L,).
-
-    The last value is the share of missing inputs of a classical model.
-    """
-    if isinstance(run.config, ClassicalConfig):
-        table, attribution, missing = predict_classical(run.config, run.classical_models, dataset)
-        if missing == 1:
-            raise InferenceError(
-                f"{file}: none of the measures that the model reads could be computed.",
-                file=file,
-                setting="classical.measures",
-                remedy="Check that the recording has a voice or face, and is long enough.",
-            )
-        return table, attribution, missing
-    column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
-    rows, attributions = [], []
-    for (fold, seed), model in run.models.items():
-        output = predict_sessions(
-            model, dataset, [0], 1, n_gate_samples=run.config.evaluation.n_gate_samples
-        ).iloc[0]
-        if not np.isfinite(output["prediction"]):
-            raise InferenceError(
-                f"{file}: the model of fold {fold}, seed {seed} predicts {output['prediction']}.",
-                file=file,
-                value=output["prediction"],
-                remedy="Check the weights of the run and the signal of the recording.",
-            )
-        gate_std = {"gate_std": output["gate_std"]} if "gate_std" in output else {}
-        rows.append({"fold": fold, "seed": seed, column: output["prediction"], **gate_std})
-        means = run.step_references.get((fold, seed))
-        attributions.append(_attribution(model, dataset, means, words))
-    return pd.DataFrame(rows), np.mean(attributions, axis=0), 0.0
+def _read(
+    run: TrainedRun, divided: RecordingSteps, manifest: Manifest, store: SessionStore
+) -> Reading:
+    """Read the extracted recording with the settings ``data`` of some models."""
+    data = run.config.data.model_copy(update={"workers": 0})
+    mask = divided.selected(data.steps)
+    dataset = SessionDataset(
+        manifest.sessions, store, data, step_masks=None if mask is None else [mask]
+    )
+    return Reading(run, divided, dataset)
 
 
-@torch.no_grad()
-def _attribution(
-    model: DepressionModel,
-    dataset: SessionDataset,
-    means: StepReference | None,
-    words: Sequence[str | None],
-) -> np.ndarray:
-    """Compute the occlusion of each step, (L,); NaN for a step without any modality."""
-    device = next(model.parameters()).device
-    _, inputs = next(evaluation_batches(dataset, [0], 1, device))
-    with float32_precision("highest", device):
-        features, masks = model.encode(inputs)
-        reference = make_session_reference(features, masks)
-        if means is not None:
-            length = find_present_steps(masks).shape[1]
-            reference = Reference(TRAINING, *means.look_up([words], length))
-        table = occlude_steps(model, features, masks, reference)
-    attribution = np.full(next(iter(masks.values())).shape[1], np.nan)
-    attribution[table["step"].to_numpy(int)] = table["occlusion"]
-    return attribution
+def _measure_used(readings: list[Reading], file: Path, duration_s: float) -> dict[str, UsedSignal]:
+    """Measure how much of the recording is read, by modality; the mean of models that differ."""
+    amounts: dict[str, list[UsedSignal]] = {}
+    for reading in readings:
+        run, dataset = reading.run, reading.dataset
+        files = [file.name] * len(reading.divided.table)
+        mask = None if dataset.step_masks is None else dataset.step_masks[0]
+        with dataset.store.read(*SESSION) as reader:
+            used = measure_session(reader, dataset.settings, files, mask, duration_s)
+        for name in list_limited_modalities(run.config):
+            amounts.setdefault(name, []).extend([used[name]] * len(run.configs))
+    return {name: average_used(of_models) for name, of_models in amounts.items()}
 
 
 def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:

@@ -175,8 +175,11 @@ def check_step_count(run: TrainedRun, file: Path, dataset: SessionDataset) -> No
     InferenceError
         If the model would read zeros.
     """
-    config = run.config
-    if not isinstance(config, Config) or not config.model.subtract_session_mean:
+    centred = any(
+        isinstance(config, Config) and config.model.subtract_session_mean
+        for config in run.configs.values()
+    )
+    if not centred:
         return
     if count_present_steps(dataset)[0] < 2:
         raise InferenceError(

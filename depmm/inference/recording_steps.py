@@ -213,7 +213,11 @@ def _describe(windows: Windows) -> str:
 def _check_steps(run: TrainedRun, file: Path, table: pd.DataFrame) -> None:
     """Check that the model can take the number of steps and their valences."""
     max_steps = run.config.data.max_steps
-    num_steps = run.config.model.num_steps if isinstance(run.config, Config) else None
+    needed = [
+        config.model.num_steps
+        for config in run.configs.values()
+        if isinstance(config, Config) and config.model.num_steps not in (None, len(table))
+    ]
     if len(table) > max_steps:
         raise InferenceError(
             f"{file}: the recording has {len(table)} steps and the model takes at most "
@@ -225,10 +229,10 @@ def _check_steps(run: TrainedRun, file: Path, table: pd.DataFrame) -> None:
             f"data.max_steps={len(table)} or more: other steps than those of the training change "
             "the prediction.",
         )
-    if num_steps not in (None, len(table)):
+    if needed:
         raise InferenceError(
             f"{file}: the recording has {len(table)} steps and the model needs exactly "
-            f"{num_steps}, always in the same order (model.fusion.num_steps).",
+            f"{needed[0]}, always in the same order (model.fusion.num_steps).",
             file=file,
             setting="model.fusion.num_steps",
             value=len(table),

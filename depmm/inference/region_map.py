@@ -13,7 +13,7 @@ from depmm.models.model import DepressionModel
 
 
 def measure_regions(
-    models: Iterable[DepressionModel], dataset: SessionDataset
+    inputs_of_models: Iterable[tuple[DepressionModel, SessionDataset]],
 ) -> pd.DataFrame | None:
     """Compute the mean share of each region of the face in the Grad-CAM maps of a recording.
 
@@ -22,10 +22,8 @@ def measure_regions(
 
     Parameters
     ----------
-    models : iterable of DepressionModel
-        Models of one architecture, in evaluation mode.
-    dataset : SessionDataset
-        The recording as its only session.
+    inputs_of_models : iterable of tuple of (DepressionModel, SessionDataset)
+        Each model, in evaluation mode, and the recording as its only session.
 
     Returns
     -------
@@ -35,7 +33,7 @@ def measure_regions(
         None if no encoder ends in convolutions over crops, or no crop raises the output.
     """
     tables = []
-    for model in models:
+    for model, dataset in inputs_of_models:
         if not has_region_maps(model):
             return None
         device = next(model.parameters()).device

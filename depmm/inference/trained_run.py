@@ -1,7 +1,7 @@
 """Models of a finished run, with their predictions, training reference and description."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,6 +10,7 @@ from depmm.config import Experiment, load_experiment
 from depmm.data.signals.build import build_signals
 from depmm.data.signals.signal import StepSignal
 from depmm.data.training_reference import TrainingReference
+from depmm.data.used_signal import list_limited_modalities
 from depmm.device import choose_device
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.files.checksums import read_json
@@ -31,9 +32,9 @@ class TrainedRun:
 
     Attributes
     ----------
-    config : Config or ClassicalConfig
-        Config of the first model; the configs of the others differ in fold, seed and tuned settings
-        only.
+    configs : dict of tuple of int to (Config or ClassicalConfig)
+        Config of each model, by (fold, seed); they differ in fold, seed and tuned settings only,
+        so that modalities and extraction are common.
     models : dict of tuple of int to DepressionModel
         The networks in evaluation mode by (fold, seed); empty for classical models.
     classical_models : dict of tuple of int to ClassicalModel
@@ -52,13 +53,18 @@ class TrainedRun:
         ``ci_low``, ``ci_high`` and ``baseline``; None before ``depmm evaluate``).
     """
 
-    config: Experiment
+    configs: dict[tuple[int, int], Experiment]
     models: dict[tuple[int, int], DepressionModel]
     classical_models: dict[tuple[int, int], ClassicalModel]
     facts: dict[tuple[int, int], InferenceFacts]
     reference: TrainingReference
     step_references: dict[tuple[int, int], StepReference]
     description: dict[str, Any]
+
+    @property
+    def config(self) -> Experiment:
+        """Config of the first model."""
+        return next(iter(self.configs.values()))
 
     @property
     def tracks(self) -> list[str]:
@@ -78,6 +84,33 @@ class TrainedRun:
             return next(iter(self.classical_models.values())).score_range
         low, high = next(iter(self.models.values())).config.score_range
         return low, high
+
+    def split_by_reading(self) -> list["TrainedRun"]:
+        """Divide the run by what its models read of a recording.
+
+        Tuning can choose other settings ``data`` in each fold, for example ``data.max_audio_s``.
+
+        Returns
+        -------
+        list of TrainedRun
+            Parts of the run, each with models that read the same; usually one.
+        """
+        parts: dict[str, list[tuple[int, int]]] = {}
+        for key, config in self.configs.items():
+            read = config.data.model_dump_json(exclude={"augment", "workers", "manifest", "store"})
+            parts.setdefault(f"{read} {list_limited_modalities(config)}", []).append(key)
+        return [self._keep(keys) for keys in parts.values()]
+
+    def _keep(self, keys: Sequence[tuple[int, int]]) -> "TrainedRun":
+        """Keep some of the models; reference and description remain those of all models."""
+        return replace(
+            self,
+            configs={key: self.configs[key] for key in keys},
+            models={key: self.models[key] for key in keys if key in self.models},
+            classical_models={
+                key: self.classical_models[key] for key in keys if key in self.classical_models
+            },
+        )
 
 
 def read_trained_run(
@@ -162,7 +195,13 @@ def read_trained_run(
     }
     reference = combine_references([fact.reference for fact in facts.values()])
     return TrainedRun(
-        config, models, classical_models, facts, reference, step_references, description
+        dict(zip(keys, configs, strict=True)),
+        models,
+        classical_models,
+        facts,
+        reference,
+        step_references,
+        description,
     )
 
 

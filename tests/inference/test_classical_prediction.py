@@ -42,7 +42,9 @@ def test_a_moved_run_predicts_a_session_as_the_training_did(run, tmp_path):
     dataset = type(data.dataset)(
         data.sessions.iloc[[index]], data.dataset.store, config.data, config.seed
     )
-    predictions, attribution, missing = predict_classical(config, trained.classical_models, dataset)
+    predictions, (attribution,), missing = predict_classical(
+        config, trained.classical_models, dataset
+    )
     assert predictions["y_prob"].item() == pytest.approx(table["y_prob"].iloc[index], abs=1e-9)
     assert len(attribution) == 4
     assert 0 <= missing < 1

@@ -56,7 +56,9 @@ def test_streams_of_the_face_need_landmarks(voice_run, recording):
         update={"modalities": ["audio", "face"], "features": {"face": "gaze"}}
     )
     config = config.model_copy(update={"data": data})
-    predictor.trained_run = replace(predictor.trained_run, config=config)
+    predictor.trained_run = replace(
+        predictor.trained_run, configs=dict.fromkeys(predictor.trained_run.configs, config)
+    )
     assert predictor.trained_run.tracks == ["audio", "face"]
     file, steps = recording(SESSION)
     with pytest.raises(InferenceError) as info:

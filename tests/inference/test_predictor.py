@@ -38,8 +38,11 @@ def changed(predictor: Predictor, **changes: Any) -> Predictor:
 
 
 def with_config(predictor: Predictor, **changes: Any) -> Predictor:
-    """Return a predictor whose config differs in some sections."""
-    return changed(predictor, config=predictor.trained_run.config.model_copy(update=changes))
+    """Return a predictor whose configs differ in some sections."""
+    configs = predictor.trained_run.configs.items()
+    return changed(
+        predictor, configs={key: config.model_copy(update=changes) for key, config in configs}
+    )
 
 
 def test_a_recording_of_the_corpus_has_the_prediction_of_the_run(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class UsedSignal:
     used: float = 0.0
     left_out: dict[str, float] = field(default_factory=dict)
 
+    reader: ClassVar[str] = "the model reads"
+
     def add(self, other: "UsedSignal") -> None:
         """Add the amounts of another session.
 
@@ -57,9 +60,42 @@ class UsedSignal:
             return f"no {self.unit.removeprefix('s of ')} to read"
         digits, unit = (1, " s") if self.unit.startswith("s ") else (0, "")
         share = f" ({100 * self.used / self.total:.0f} %)"
-        text = f"the model reads {self.used:.{digits}f} of {self.total:.{digits}f} {self.unit}"
+        text = f"{self.reader} {self.used:.{digits}f} of {self.total:.{digits}f} {self.unit}"
         parts = [f"{amount:.{digits}f}{unit} are {why}" for why, amount in self.left_out.items()]
         return f"{text}{share}" + (f": {', '.join(parts)}" if parts else "")
+
+
+class MeanUsedSignal(UsedSignal):
+    """Mean of the amounts that several models read of a recording."""
+
+    reader: ClassVar[str] = "the models read on average"
+
+
+def average_used(amounts: Sequence[UsedSignal]) -> UsedSignal:
+    """Average the amounts that the models of a run read of a recording.
+
+    Parameters
+    ----------
+    amounts : sequence of UsedSignal
+        Amounts in one unit, one for each model.
+
+    Returns
+    -------
+    UsedSignal
+        The amounts themselves if they are equal; otherwise their mean, whose reasons name a setting
+        without its values.
+    """
+    first = amounts[0]
+    if all(amount == first for amount in amounts):
+        return first
+    mean, n_models = MeanUsedSignal(first.unit), len(amounts)
+    for amount in amounts:
+        left_out: dict[str, float] = {}
+        for why, value in amount.left_out.items():
+            setting = why.split(" = ")[0]
+            left_out[setting] = left_out.get(setting, 0.0) + value / n_models
+        mean.add(UsedSignal(first.unit, amount.total / n_models, amount.used / n_models, left_out))
+    return mean
 
 
 def count_distinct(parts: Sequence[np.ndarray]) -> int:
