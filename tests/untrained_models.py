@@ -14,7 +14,8 @@ def build_untrained(corpus, *overrides: str) -> tuple[DepressionModel, Experimen
     config = load_config(corpus.config, list(overrides))
     torch.manual_seed(0)
     data = load_experiment_data(config)
-    return build_model(config.model, config.target.kind, data.score_range).eval(), data
+    target = config.target
+    return build_model(config.model, target.kind, data.score_range, target.output).eval(), data
 
 
 def collate_sessions(data: ExperimentData, indices: list[int]) -> dict[str, Inputs]:

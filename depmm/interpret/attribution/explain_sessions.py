@@ -199,7 +199,7 @@ def _attribute_steps(
     model, features, masks, reference, _ = batch
     row, step = find_present_steps(masks).cpu().nonzero(as_tuple=True)
     column = "y_prob" if model.config.target == "binary" else "score_pred"
-    prediction = model.head.predict(record.logits).double().cpu()
+    prediction = model.head.predict(record.logits).detach().double().cpu()
     table = pd.DataFrame({"row": row, column: prediction[row], "step": step.int()})
     table["reference"] = reference.kinds[row, step]
     occlusion = occlude_steps(model, features, masks, reference)

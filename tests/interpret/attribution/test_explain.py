@@ -170,6 +170,29 @@ def test_scores_have_no_label_and_mean_pooling_has_no_attention(corpus):
     assert table["score_pred"].between(0, 63).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [
+        ("binary", "number"),
+        ("binary", "classes"),
+        ("severity", "linear"),
+        ("severity", "classes"),
+        ("levels", "ordinal"),
+    ],
+)
+def test_models_of_every_head_are_explained(corpus, kind, output):
+    column = "label" if kind == "binary" else "score"
+    target = f"target={{kind: {kind}, column: {column}, output: {output}}}"
+    overrides = (MEAN_POOL, *UNIMODAL, target)
+    table = explain_untrained(corpus, *overrides, methods=tuple(COMPUTE))["attributions"]
+    model, data = build_untrained(corpus, *overrides)
+    predicted = predict_sessions(model, data.dataset, data.indices("test"), 8)["prediction"]
+    column = "y_prob" if kind == "binary" else "score_pred"
+    explained = table.drop_duplicates("session")[column]
+    np.testing.assert_allclose(explained, predicted, rtol=0, atol=1e-5)
+    assert table[list(COMPUTE)].notna().all(axis=None)
+
+
 def test_unknown_method_and_split_are_rejected(corpus):
     with pytest.raises(ExplanationError) as info:
         explain_untrained(corpus, methods=("gradcam",))
