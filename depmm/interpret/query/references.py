@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from depmm.config import Config, load_experiment
-from depmm.interpret.attribution.methods import PERMUTATION, SELECTED
+from depmm.interpret.attribution.methods import PERMUTATION, SELECTED, STEP_METHODS
 from depmm.interpret.query.explained_run import MODEL_KEY, add_subject_column
 from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.interpret.query.sql import list_columns, read_table
@@ -152,8 +152,10 @@ def read_all_steps(run: Path, measure: str) -> pd.DataFrame | None:
     if not (run / "session_attributions.parquet").is_file():
         return None
     known = list_columns(run, "session_attributions")
-    modality = measure.rsplit("_", 1)[-1]
-    column = f"all_steps_{modality}" if f"all_steps_{modality}" in known else "all_steps"
+    # names of modalities may contain underscores
+    suffixes = [measure.removeprefix(method.name) for method in STEP_METHODS]
+    of_modality = [f"all_steps{suffix}" for suffix in suffixes if suffix != measure]
+    column = next((name for name in of_modality if name in known), "all_steps")
     keys = ", ".join([*SESSION_KEY, *MODEL_KEY, "label"])
     return read_table(
         run,

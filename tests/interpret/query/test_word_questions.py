@@ -9,7 +9,12 @@ from depmm.config import dump_config, load_config
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.ask import ask
 from depmm.interpret.query.explained_by import ONE_ORDER
-from depmm.interpret.query.references import ALL_STEPS, TO_OTHER_WORDS, TO_TRAINING
+from depmm.interpret.query.references import (
+    ALL_STEPS,
+    TO_OTHER_WORDS,
+    TO_TRAINING,
+    read_all_steps,
+)
 
 
 def test_words_by_label_counts_subjects(run):
@@ -39,6 +44,16 @@ def test_all_steps_removed_are_a_test_of_their_own(run):
         assert row["mean_negative"] == pytest.approx(means.loc[0, column])
     stratified = ask(run, "words-by-label", stratify_by="gender", **FAST).iloc[-1]
     assert stratified["q"] == stratified["p"] == pytest.approx(0.01)
+
+
+def test_all_steps_of_a_modality_whose_name_has_underscores(tmp_path):
+    names = {"all_steps_face": "all_steps_near_audio"}
+    sessions = make_tables()["session_attributions"].rename(columns=names)
+    sessions["all_steps_audio"] += 1
+    run = write_run(tmp_path / "run", {"session_attributions": sessions})
+    for suffix in ("", "_audio", "_near_audio"):
+        values = read_all_steps(run, f"integrated_gradients{suffix}")["value"]
+        assert values.tolist() == sessions[f"all_steps{suffix}"].tolist()
 
 
 def test_titles_say_what_attributions_are_relative_to(run, tmp_path):
