@@ -226,14 +226,31 @@ class MeasuredSteps:
             Marks the steps with a measure; in a session without any, its first step.
         """
         measured = np.zeros(len(self.rows), bool)
-        for modality, values in self.values.items():
-            of_steps = [c.statistic == "step" for c in self.columns[modality]]
-            used = values[:, of_steps] if any(of_steps) else values
-            measured |= np.isfinite(used).any(axis=1)
+        for modality in self.values:
+            measured |= self.have_modality(modality)
         _, first, index = np.unique(self.rows[:, 0], return_index=True, return_inverse=True)
         without = np.bincount(index, measured) == 0
         measured[first[without]] = True
         return measured
+
+    def have_modality(self, modality: str) -> np.ndarray:
+        """Find the steps with a measure of a modality.
+
+        Parameters
+        ----------
+        modality : str
+            One of the modalities.
+
+        Returns
+        -------
+        ndarray of bool, shape (R,)
+            Marks these steps; measures of whole sessions count only if there are no others.
+        """
+        values = self.values[modality]
+        of_steps = [column.statistic == "step" for column in self.columns[modality]]
+        used = values[:, of_steps] if any(of_steps) else values
+        found: np.ndarray = np.isfinite(used).any(axis=1)
+        return found
 
     def pool(
         self, rows: np.ndarray, session: np.ndarray, values: dict[str, np.ndarray]

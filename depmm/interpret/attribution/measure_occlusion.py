@@ -19,6 +19,8 @@ def occlude_measured_steps(
 ) -> np.ndarray:
     """Compute the logit with each step minus the logit with the session mean in its place.
 
+    A measure that the step does not have stays missing.
+
     Parameters
     ----------
     model : ClassicalModel
@@ -34,7 +36,8 @@ def occlude_measured_steps(
     -------
     ndarray of float64, shape (R,)
         Change of the logit, or of the score before it is clipped, for each step that
-        ``measured.measured`` marks; 0 in a session of one step.
+        ``measured.measured`` marks; 0 in a session of one step, and NaN for a step without any
+        measure of the modalities.
     """
     kept = np.flatnonzero(measured.measured() & (measured.rows[:, 0] == session))
     steps = measured.rows[kept, 1]
@@ -52,7 +55,10 @@ def occlude_measured_steps(
         variant = np.repeat(np.arange(n_variants), n_steps)
         stacked = {name: np.tile(table, (n_variants, 1)) for name, table in values.items()}
         for name in changed:
-            stacked[name][np.arange(n_variants) * n_steps + replaced] = means[name]
+            own = values[name][replaced]
+            mean = np.where(np.isnan(own), np.nan, means[name])
+            stacked[name][np.arange(n_variants) * n_steps + replaced] = mean
         inputs = measured.pool(np.tile(steps, n_variants), variant, stacked)
         occlusion[replaced] = logit - model.predict(inputs.measures, inputs.session)
-    return occlusion
+    has_value = np.any([measured.have_modality(name)[kept] for name in changed], axis=0)
+    return np.where(has_value, occlusion, np.nan)

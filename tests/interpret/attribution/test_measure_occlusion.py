@@ -65,6 +65,37 @@ def test_occlusion_replaces_a_step_by_the_mean_of_its_session(unit):
     assert found.sum() == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("unit", ["session", "step"])
+def test_missing_measures_stay_missing(unit):
+    """Otherwise the mean of the session would be imputed, which changes deviation and count."""
+    settings = ClassicalSettings(
+        model={"kind": "ridge"}, measures={"audio": ["voice"], "face": ["face"]}, unit=unit
+    )
+    steps, _, model, _ = fit(settings)
+
+    def without_values(steps):
+        steps.values["face"][16] = np.nan  # step 1 of session 5 has no face
+        steps.values["audio"][17, 1] = np.nan  # step 2 has one of two measures
+        return steps
+
+    without_values(steps)
+    whole = steps.inputs()
+    logit = model.predict(whole.measures, whole.session)[5]
+    for names in (["audio"], ["face"], list(COLUMNS)):
+        found = occlude_measured_steps(model, steps, 5, names)
+        for step in range(3):
+            changed = without_values(make_steps(settings))
+            for name in names:
+                table = changed.values[name]
+                mean = np.nanmean(table[15:18], axis=0)
+                table[15 + step] = np.where(np.isnan(table[15 + step]), np.nan, mean)
+            other = changed.inputs()
+            expected = logit - model.predict(other.measures, other.session)[5]
+            if (names, step) == (["face"], 1):
+                expected = np.nan
+            assert found[step] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
 def test_importance_finds_the_group_that_separates_the_classes():
     settings = ClassicalSettings(
         model={"kind": "ridge"}, measures={"audio": ["voice"], "face": ["face"]}
