@@ -31,7 +31,8 @@ def permute_steps(
     For a model that is linear in its steps, this is the change if the mean of these steps is the
     replacement. For other models the values differ: all inputs are steps that the subject
     actually read, and not a mean of steps. The values are always relative to the other steps of the
-    session. If the modality of a donor is missing, the mean of the other steps is used.
+    session. If the modality of a donor is missing, the mean of the other steps is used. A modality
+    that no other step of the session has is not exchanged.
 
     Parameters
     ----------
@@ -50,8 +51,8 @@ def permute_steps(
     DataFrame
         One row per step with the columns ``row`` (of the batch), ``step``, ``permutation``
         (positive: the step raises the logit) and, with several modalities,
-        ``permutation_<modality>`` (that modality alone is replaced; NaN if it is missing).
-        Sessions with a single step have no rows.
+        ``permutation_<modality>`` (that modality alone is replaced); NaN where no modality of the
+        step is exchanged. Sessions with a single step have no rows.
 
     References
     ----------
@@ -77,8 +78,9 @@ def permute_steps(
     for column, names in replaced.items():
         exchange = _exchange_steps(step, donor, names)
         changed = compute_changed_logits(model, features, masks, row, exchange)
-        present = torch.stack([masks[name][row, step] for name in names]).any(dim=0).cpu().numpy()
-        result[column] = np.where(present, full[exchanges[:, 0]] - changed, np.nan)
+        exchanged = [masks[name][row, step] & (masks[name][row].sum(dim=1) > 1) for name in names]
+        has_value = torch.stack(exchanged).any(dim=0).cpu().numpy()
+        result[column] = np.where(has_value, full[exchanges[:, 0]] - changed, np.nan)
     return result.groupby(["row", "step"], as_index=False).mean()
 
 

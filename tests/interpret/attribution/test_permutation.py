@@ -37,6 +37,21 @@ def test_values_by_hand():
         assert value == pytest.approx(np.mean(changes), abs=1e-5)
 
 
+def test_a_modality_of_one_step_is_not_exchanged():
+    model = tiny_model(DEP_FORMER)
+    x, masks = sessions([4])
+    masks["face"][0, 1:] = False
+    table = permute_steps(model, x, masks, [1])
+    assert table["permutation_face"].isna().all()
+    assert table[["permutation", "permutation_audio"]].notna().all(axis=None)
+    # no other step has either modality: nothing is exchanged
+    masks["audio"][0] = False
+    masks["audio"][0, 2] = True
+    table = permute_steps(model, x, masks, [1])
+    assert table["step"].tolist() == [0, 2]
+    assert table.filter(like="permutation").isna().all(axis=None)
+
+
 def test_donors_of_long_sessions_depend_on_the_seed():
     model = tiny_model(MEAN_POOL, ("audio",))
     x, masks = sessions([DONORS + 9], ("audio",))
