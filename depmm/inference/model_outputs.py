@@ -141,7 +141,7 @@ def _attribution(
         reference = make_session_reference(features, masks)
         if means is not None:
             length = find_present_steps(masks).shape[1]
-            reference = Reference(TRAINING, *means.look_up([words], length))
+            reference = Reference(TRAINING, *means.look_up([words], length, masks))
         table = occlude_steps(model, features, masks, reference)
     attribution = np.full(next(iter(masks.values())).shape[1], np.nan)
     attribution[table["step"].to_numpy(int)] = table["occlusion"]

@@ -8,7 +8,7 @@ than ``MIN_TRAINING_SUBJECTS`` subjects.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -51,7 +51,8 @@ class StepReference:
         Number of steps of every training session; 0 if it differs between sessions.
     means : dict of str to Tensor, shape (W + n_indices + 1, D)
         For each modality, the mean of each word, of each step index and of all steps. Every
-        subject has the same weight.
+        subject has the same weight. A mean of fewer than ``MIN_TRAINING_SUBJECTS`` subjects with
+        the modality is that of all steps.
     """
 
     words: tuple[str, ...]
@@ -59,7 +60,10 @@ class StepReference:
     means: dict[str, Tensor]
 
     def look_up(
-        self, words: Sequence[Sequence[str | None]], length: int
+        self,
+        words: Sequence[Sequence[str | None]],
+        length: int,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> tuple[dict[str, Tensor], NDArray[np.str_]]:
         """Look up the reference of each step of some sessions.
 
@@ -69,6 +73,8 @@ class StepReference:
             Words of the steps of each session; those behind ``length`` have no reference.
         length : int
             Padded number of steps, `L`.
+        masks : mapping of str to Tensor, shape (B, L), optional
+            True where the modality of a step is present; by default everywhere.
 
         Returns
         -------
@@ -77,7 +83,8 @@ class StepReference:
             training sessions have the same number of steps, or else of all training steps.
         kinds : ndarray of str, shape (B, L)
             Which mean replaces each step: ``TRAINING_WORD``, ``TRAINING_INDEX`` or
-            ``TRAINING_STEPS``.
+            ``TRAINING_STEPS``. Where the mean of some of the present modalities is that of all
+            steps, they are named: ``training word; face: training steps``.
         """
         row_of_word = {word: row for row, word in enumerate(self.words)}
         n_words, n_rows = len(self.words), len(self.words) + self.n_indices + 1
@@ -91,7 +98,25 @@ class StepReference:
         kinds = (TRAINING_WORD, TRAINING_INDEX, TRAINING_STEPS)
         kind = np.array(kinds)[np.digitize(rows, [n_words, n_words + self.n_indices])]
         index = torch.from_numpy(rows)
-        return {name: table[index.to(table.device)] for name, table in self.means.items()}, kind
+        features = {name: table[index.to(table.device)] for name, table in self.means.items()}
+        return features, self._name_other_means(kind, rows, masks)
+
+    def _name_other_means(
+        self, kind: NDArray[np.str_], rows: NDArray[np.int64], masks: Mapping[str, Tensor] | None
+    ) -> NDArray[np.str_]:
+        """Add to the kind of each step, (B, L), which modalities have the mean of all steps."""
+        other = np.full(kind.shape, "", object)
+        has_own = np.zeros(kind.shape, bool)
+        for name, table in self.means.items():
+            is_general = (table == table[-1]).all(dim=1).cpu().numpy()[rows]
+            present = np.ones(kind.shape, bool) if masks is None else masks[name].cpu().numpy()
+            separator = np.where(other == "", "", ", ")
+            other = np.where(is_general & present, other + separator + name, other)
+            has_own |= ~is_general & present
+        named = kind.astype(object) + "; " + other + f": {TRAINING_STEPS}"
+        named = np.where(has_own, named, TRAINING_STEPS)
+        result: NDArray[np.str_] = np.where(other == "", kind, named).astype(str)
+        return result
 
     def save(self, path: Path) -> None:
         """Write the means to a safetensors file, with a checksum.

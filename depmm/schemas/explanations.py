@@ -39,7 +39,9 @@ ATTRIBUTIONS = TableSchema(
             "str",
             "What replaces the step: the mean of the training subjects' same word (training word), "
             "of their steps of the same index (training step index) or of all their steps "
-            "(training steps), or the mean of the session (session mean)",
+            "(training steps), or the mean of the session (session mean). Modalities with the mean "
+            f"of all steps, because fewer than {MIN_TRAINING_SUBJECTS} subjects have them, are "
+            f"named, as in {TRAINING_WORD}; face: {TRAINING_STEPS}",
         ),
         Column(
             "occlusion",

@@ -87,6 +87,26 @@ def test_unknown_words_have_the_mean_of_their_index_or_of_all_steps():
     assert (kinds == TRAINING_STEPS).all()
 
 
+def test_the_kind_names_modalities_with_the_mean_of_all_steps():
+    table = torch.arange(4.0)[:, None]  # two words, one index, all steps
+    few = table.clone()
+    few[[0, 2]] = 3.0  # few subjects have the modality in word a and at index 0
+    reference = StepReference(("a", "b"), 1, {"audio": table, "eyes": few, "face": few})
+    words = [["a", "b", "x"], ["x", "a", "b"]]
+    mixed = "eyes, face: training steps"
+    _, kinds = reference.look_up(words, 3)
+    assert kinds.tolist() == [
+        [f"{TRAINING_WORD}; {mixed}", TRAINING_WORD, TRAINING_STEPS],
+        [f"{TRAINING_INDEX}; {mixed}", f"{TRAINING_WORD}; {mixed}", TRAINING_WORD],
+    ]
+    # a modality that the step does not have is not replaced
+    masks = {name: torch.ones(2, 3, dtype=torch.bool) for name in reference.means}
+    masks["eyes"][0, 0] = masks["audio"][1, 1] = False
+    _, kinds = reference.look_up(words, 3, masks)
+    assert kinds[0, 0] == f"{TRAINING_WORD}; face: training steps"
+    assert kinds[1, 1] == TRAINING_STEPS
+
+
 def test_faces_of_few_subjects_have_no_mean_of_their_own(corpus):
     model, data = build_untrained(corpus)
     reference = measure(model, data)

@@ -130,7 +130,7 @@ def explain_sessions(
             reference = make_session_reference(features, masks)
         else:
             words, length = annotator.list_words(index.numpy()), find_present_steps(masks).shape[1]
-            reference = Reference(TRAINING, *step_reference.look_up(words, length))
+            reference = Reference(TRAINING, *step_reference.look_up(words, length, masks))
         record = record_attention(model, features, masks)
         seeds = [session_seed(data.dataset.session_keys[row]) for row in index.tolist()]
         batch = _Batch(model, features, masks, reference, seeds)

@@ -83,8 +83,9 @@ def list_reference_notes(run: Path, measure: str) -> list[str]:
     if rare:
         notes.append(
             f"{rare} {'words were' if rare > 1 else 'word was'} read by fewer than "
-            f"{MIN_TRAINING_SUBJECTS} training subjects; in their place is the mean of the same "
-            "step index or of all steps of the training subjects."
+            f"{MIN_TRAINING_SUBJECTS} training subjects, or have a modality in fewer; in their "
+            "place, or of this modality, is the mean of the same step index or of all steps of "
+            "the training subjects."
         )
     if _subtracts_session_mean(run):
         notes.append(
