@@ -29,7 +29,8 @@ def measure_regions(
     -------
     DataFrame or None
         One row per region (``REGIONS``, or ``THIRDS`` of crops without landmarks) with ``region``,
-        ``share`` and ``area``, means over steps, weighted by the mass of their maps, and models.
+        ``share`` and ``area``, means over steps and models; each share is weighted by the peak of
+        the maps of its step.
         None if no encoder ends in convolutions over crops, or no crop raises the output.
     """
     tables = []
@@ -47,7 +48,7 @@ def measure_regions(
     table = table[table["share"].notna() & (table["peak"] > 0)]
     if table.empty:
         return None
-    # a step counts by the size of its maps
+    # a step whose maps hardly raise the output counts little
     table["weighted"] = table["share"] * table["peak"]
     sums = table.groupby("region", sort=False).agg(
         weighted=("weighted", "sum"), peak=("peak", "sum"), area=("area", "mean")
