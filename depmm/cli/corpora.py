@@ -351,7 +351,8 @@ def extract(
     """Decode and align every session once.
 
     Exits with 1 if anything cannot be read. An interrupted extraction
-    continues. KEY=VALUE changes an extraction setting, e.g.
+    continues. A session is extracted again if its steps or the contents of
+    its files have changed. KEY=VALUE changes an extraction setting, e.g.
     face.frames_per_second=10.
     """
     from depmm.config import load_extract_config
