@@ -201,6 +201,7 @@ def write_crops(folder: Path, n_sessions: int, n_steps: int) -> ExperimentData:
                 "streams": {},
                 "warnings": [],
                 "source_hash": "",
+                "source_files": {},
                 "steps_hash": "",
             }
             store.put(writer.save(summary), store.path("random", name, name))

@@ -56,7 +56,7 @@ def write_recordings(folder: Path) -> None:
                 "n_steps": N_STEPS, "step_start_s": spans[:, 0].tolist(),
                 "audio_s": float(N_STEPS * STEP_S), "n_frames": 0, "n_frames_with_face": 0,
                 "n_steps_with_text": 0, "streams": {}, "warnings": [], "source_hash": "",
-                "steps_hash": "",
+                "source_files": {}, "steps_hash": "",
             }  # fmt: skip
             store.put(writer.save(summary), store.path("random", name, name))
 

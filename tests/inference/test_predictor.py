@@ -224,7 +224,8 @@ def test_a_video_without_a_face_is_masked(
     assert "other_alignment" not in messages
     assert prediction.quality.n_frames_with_face == 0
     overrides = ["data.modalities=[face]", "model.encoders.audio=null"]
-    face_only = changed(predictor, config=load_config(run_folder / "config.yaml", overrides))
+    config = load_config(run_folder / "config.yaml", overrides)
+    face_only = changed(predictor, configs=dict.fromkeys(predictor.trained_run.configs, config))
     with pytest.raises(InferenceError) as info:
         face_only.predict(file, window_s=0.5, landmarker=landmarker)
     assert "--aligned" in info.value.remedy
