@@ -284,6 +284,13 @@ class Config(Experiment):
                 setting="training.monitor",
                 value=self.training.monitor,
             )
+        if self.training.class_balance != "none" and self.target.kind != "binary":
+            raise ConfigError(
+                f"training.class_balance is {self.training.class_balance}, but target.kind "
+                f"{self.target.kind} has no two classes: use training.class_balance none.",
+                setting="training.class_balance",
+                value=self.training.class_balance,
+            )
         if self.training.unit == "step" and not isinstance(self.model.fusion, MeanPoolConfig):
             raise ConfigError(
                 f"training.unit is step, but model.fusion.kind is {self.model.fusion.kind}, which "

@@ -110,6 +110,16 @@ def test_a_value_that_cannot_be_used_is_named(override, setting, value):
         assert info.value.value == value
 
 
+@pytest.mark.parametrize("kind", ["severity", "levels"])
+@pytest.mark.parametrize("balance", ["weighted_loss", "oversample"])
+def test_scores_have_no_classes_to_balance(kind, balance):
+    target = [f"target.kind={kind}", "target.column=score", "training.monitor=loss"]
+    load_config(DEMO, target)
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, [*target, f"training.class_balance={balance}"])
+    assert (info.value.setting, info.value.value) == ("training.class_balance", balance)
+
+
 def test_a_stream_needs_an_encoder_that_reads_rows():
     stream = ["data.augment=null", "data.features={audio: v, face: f}"]
     fitting = [
