@@ -20,7 +20,6 @@ from depmm.media.sound.speech_segments import (
     segments_of_probabilities,
 )
 from depmm.media.sound.voice_activity import (
-    LOUD_PERCENTILE,
     find_loud_level,
     frame_levels,
     segments_of_levels,
@@ -124,12 +123,11 @@ def detect_by_energy(blocks: Iterable[np.ndarray]) -> Speech:
     """
     counted = _Counted(blocks)
     levels = frame_levels(counted)
-    threshold_db = ExtractConfig().audio.silence_db
+    loud_db, threshold_db = find_loud_level(levels), ExtractConfig().audio.silence_db
     if len(levels):
         # halfway between background and speech, where the background is louder than the default
-        background, loud = np.percentile(levels, [BACKGROUND_PERCENTILE, LOUD_PERCENTILE])
-        threshold_db = max(threshold_db, (float(background) - float(loud)) / 2)
-    loud_db = find_loud_level(levels)
+        background_db = float(np.percentile(levels, BACKGROUND_PERCENTILE))
+        threshold_db = max(threshold_db, (background_db - loud_db) / 2)
     segments = segments_of_levels(levels, loud_db, threshold_db, 0.0, counted.duration_s)
     return Speech(segments, None, counted.duration_s)
 

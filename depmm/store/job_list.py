@@ -8,6 +8,7 @@ from depmm.config import TRACKS
 from depmm.corpora.manifest import Manifest
 from depmm.store.session_job import SessionJob
 from depmm.store.sessions import SessionStore
+from depmm.store.source_files import file_status
 from depmm.store.step_hashes import hash_content, hash_rows, list_rows
 
 # time for a second of video relative to a second of sound, measured on GRID (360 x 288 pixels, 25
@@ -104,7 +105,5 @@ def file_size(file: Path) -> int:
     int
         Bytes; -1 for a file that cannot be read, or that is no file.
     """
-    try:
-        return file.stat().st_size if file.is_file() else -1
-    except (OSError, ValueError):  # for example, its name is too long
-        return -1
+    status = file_status(file)
+    return -1 if status is None else status.st_size

@@ -6,6 +6,7 @@ copy also has another one, the contents decide then.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -67,11 +68,28 @@ def have_changed(root: Path, described: Mapping[str, list[Any]]) -> bool:
     return False
 
 
-def _modified_ns(file: Path) -> int | None:
+def file_status(file: Path) -> os.stat_result | None:
+    """Look up size and times of a file.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    stat_result or None
+        None for a file that cannot be read, or that is no file.
+    """
     try:
-        return file.stat().st_mtime_ns if file.is_file() else None
+        return file.stat() if file.is_file() else None
     except (OSError, ValueError):  # for example, its name is too long
         return None
+
+
+def _modified_ns(file: Path) -> int | None:
+    status = file_status(file)
+    return None if status is None else status.st_mtime_ns
 
 
 @lru_cache(maxsize=256)  # a file of many sessions is read once
