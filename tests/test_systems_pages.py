@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from depmm.config import list_configs, load_config
+from depmm.config import AugmentConfig, list_configs, load_config
 from depmm.models.fusion.build import build_fusion
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -63,3 +63,22 @@ def test_parameters_of_the_fusion_baselines_are_those_of_the_models():
         fusion = build_fusion({"kind": kind}, {"audio": 25, "face": 136}, 1)
         assert sum(p.numel() for p in fusion.parameters()) == int(count.replace(",", "")), kind
         assert config in known
+
+
+# Adam or AdamW: learning rate, weight decay, of all parameters, batch size, epochs, clipping
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [
+        ("mult", (1e-3, 0.0, False, 24, 40, 0.8)),
+        ("perceiver_fusion", (1e-4, 0.01, True, 8, 200, None)),
+        ("dep_mamba", (8e-5, 0.0, False, 16, 120, None)),
+    ],
+)
+def test_systems_training_of_the_fusion_baselines_is_that_of_the_authors(name, training):
+    config = load_config(name)
+    assert config.data.augment == AugmentConfig()
+    settings = config.training
+    assert (settings.optimizer, settings.warmup_epochs, settings.patience) == ("adamw", 0.0, None)
+    rate, decay = settings.learning_rate, settings.weight_decay
+    rest = (settings.decay_biases, settings.batch_size, settings.epochs, settings.max_grad_norm)
+    assert (rate, decay, *rest) == training
