@@ -9,13 +9,14 @@ from torch import nn
 
 from depmm.config import TrainingConfig
 
-NOT_DECAYED = ("bias", "norm", "gate_logit")  # substrings of parameter names
-
 
 def group_parameters(
     model: nn.Module, weight_decay: float, decay_biases: bool = False
 ) -> list[dict[str, object]]:
     """Split the trainable parameters into those with and those without weight decay.
+
+    Normalisation layers and gates have one dimension. Biases of several are known by their own
+    name, without the modules that contain them, which may have the name of a modality.
 
     Parameters
     ----------
@@ -37,9 +38,8 @@ def group_parameters(
     not_decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            one_dimensional = parameter.ndim < 2 or any(part in name for part in NOT_DECAYED)
-            skip = one_dimensional and not decay_biases
-            (not_decayed if skip else decayed).append(parameter)
+            is_bias = parameter.ndim < 2 or "bias" in name.rpartition(".")[2]
+            (not_decayed if is_bias and not decay_biases else decayed).append(parameter)
     return [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": not_decayed, "weight_decay": 0.0},

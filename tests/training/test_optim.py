@@ -36,6 +36,16 @@ def test_parameters_are_grouped_by_name(corpus):
     assert not any(parameter is first for group in frozen_groups for parameter in group["params"])
 
 
+def test_the_name_of_a_modality_does_not_change_its_weight_decay():
+    model = torch.nn.ModuleDict({name: torch.nn.Linear(3, 2) for name in ("audio", "norm_pose")})
+    decayed, not_decayed = group_parameters(model, 0.05)
+    weights = [model["audio"].weight, model["norm_pose"].weight]
+    assert [id(p) for p in decayed["params"]] == [id(p) for p in weights]
+    assert len(not_decayed["params"]) == 2
+    table = torch.nn.ParameterDict({"relative_position_bias_table": torch.zeros(9, 2)})
+    assert group_parameters(table, 0.05)[0]["params"] == []
+
+
 def test_warmup_then_cosine_by_hand():
     settings = TrainingConfig(schedule="cosine")
     factors = [compute_schedule_factor(settings, step, 4, 12, []) for step in range(13)]
