@@ -210,7 +210,8 @@ class DepFormer(nn.Module):
             self.branches.append("cross")
         self.num_steps = num_steps
         size = embed_dim * (1 if num_steps is None else count_tokens(num_steps, layers))
-        outputs = ["all"] if fuse == "features" else self.branches
+        self.adds_features = fuse == "features"
+        outputs = ["all"] if self.adds_features else self.branches
         self.output_layers = nn.ModuleDict(
             {name: nn.Linear(size, out_features) for name in outputs}
         )
@@ -297,7 +298,7 @@ class DepFormer(nn.Module):
         Tensor, shape (..., out)
             Logits in float32.
         """
-        if "all" not in self.output_layers:
+        if not self.adds_features:
             return fused
         layer = cast(nn.Linear, self.output_layers["all"])
         with torch.autocast(fused.device.type, enabled=False):
@@ -306,7 +307,7 @@ class DepFormer(nn.Module):
 
     def _predict(self, streams: Tensor, present: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Add the streams (B, K, F) and predict, or predict from each and add the logits."""
-        if "all" in self.output_layers:
+        if self.adds_features:
             logits, branches = self.predict(streams), streams
         else:
             parts = streams.unbind(dim=1)

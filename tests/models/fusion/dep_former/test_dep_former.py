@@ -195,6 +195,16 @@ def test_streams_are_added_before_one_layer_predicts():
 
 
 @torch.no_grad()
+def test_logits_are_added_whatever_the_names_of_the_modalities():
+    torch.manual_seed(0)
+    settings = DepFormerConfig(**SMALL, cross_attention=["audio", "all"], fuse="logits")
+    model = build_fusion(settings.model_dump(), {"audio": 10, "all": 14}, 1).eval()
+    x = {"audio": torch.randn(2, 5, 10), "all": torch.randn(2, 5, 14)}
+    fused, branches = model(x, all_present(x))
+    torch.testing.assert_close(fused, 0.5 * sum(branches.values()))  # all gates are 0.5
+
+
+@torch.no_grad()
 def test_without_the_multimodal_branch_nothing_is_shared():
     model = fusion(multimodal_branch=False, attention_sharing="none")
     assert model.branches == ["audio", "face", "cross"]
