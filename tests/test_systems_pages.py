@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from depmm.config import AugmentConfig, list_configs, load_config
+from depmm.config import AugmentConfig, list_configs, load_config, load_experiment
 from depmm.models.fusion.build import build_fusion
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -52,6 +52,16 @@ def test_a_changed_setting_without_a_row_is_found():
     kept = [row for row in system.rows if row.setting != "training.class_balance"]
     shorter = system.model_copy(update={"rows": kept})
     assert system_pages.unexplained_settings(shorter) == ["training.class_balance"]
+
+
+@pytest.mark.parametrize("model", ["svm", "gaussian_process", "k_nearest", "adaboost"])
+def test_systems_mfcc_of_the_classical_baselines_are_those_of_the_page(model):
+    settings = load_experiment(f"classical_{model}").classical
+    assert (settings.unit, settings.pooling) == ("session", ["mean"])
+    rows = {row.point: row.here for row in SYSTEMS["attention_resnet"].rows}
+    mfcc = f"{settings.n_mfcc} MFCC of {settings.n_mels} mel bands"
+    assert mfcc in rows["baselines"]
+    assert "mean over the steps of a session" in rows["baselines"]
 
 
 def test_parameters_of_the_fusion_baselines_are_those_of_the_models():
