@@ -85,7 +85,8 @@ class VoiceVector(Encoder):
     The picture is the log-mel spectrogram of the valid samples (frames of 32 ms every 10 ms),
     resized to a fixed number of columns as an image is, so that its first and last column are start
     and end of the step. The scale is the same for all steps: the level of the voice, which changes
-    between words, is a part of the picture.
+    between words, is a part of the picture. Values are limited to 80 dB below the loudest value of
+    the step, so that a pause in a loud word is not -1.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ cross-modal transformer. Deviations:
   attention to a missing source is zero, so that the steps pass its transformer without attention.
   The part of a missing modality in the prediction is zero.
 - One dropout probability for attention, feed-forward layers and residual branches.
+- The positions of the code start at 1 and have frequencies ``10000 ** (-i / (D / 2 - 1))``, and the
+  output projection of its attention has initial weights that are larger by ``sqrt(3)``.
 
 References
 ----------

@@ -53,6 +53,8 @@ def test_voice_vector_keeps_the_level_on_one_scale():
     middle = out.view(3, 25, 10)[:, :, 2:8]  # without the ends of the tone
     np.testing.assert_allclose(middle[0].amax() - middle[1].amax(), 20 / 60, atol=1e-4)
     np.testing.assert_allclose(out[2], -1, atol=1e-6)  # silence
+    pause = encoder(torch.cat([tone, 0 * tone])[None], torch.tensor([16000])).view(25, 10)
+    np.testing.assert_allclose(pause[:, -1], pause.max() - 80 / 60, atol=0.02)  # not -1
 
 
 def test_padding_does_not_change_a_picture():
