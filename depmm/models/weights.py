@@ -7,9 +7,10 @@ project.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -341,3 +342,18 @@ def _match_shape(value: Tensor, shape: torch.Size) -> Tensor | None:
 
 def _same_name(name: str) -> str:
     return name
+
+
+def add_tensors(digest: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Add names, types, shapes and values of tensors to a hash.
+
+    Parameters
+    ----------
+    digest : hash object of hashlib
+        It is updated in place.
+    tensors : mapping of str to Tensor
+        The tensors, on any device.
+    """
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

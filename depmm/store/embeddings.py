@@ -11,10 +11,10 @@ import hashlib
 import json
 
 import numpy as np
-import torch
 
 from depmm.config import DataConfig
 from depmm.models.encoders.encoder import PrecomputableEncoder as PrecomputableEncoder
+from depmm.models.weights import add_tensors
 from depmm.store.errors import StoreError
 from depmm.store.sessions import SessionStore
 from depmm.store.tensor_file import TensorFile
@@ -47,9 +47,7 @@ def embedding_key(
     encoder_class, settings = type(encoder).__name__, encoder.precompute_settings
     content = [EMBEDDING_VERSION, encoder_class, settings, modality, signal, store.settings_hash]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for name, tensor in sorted(encoder.backbone.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    add_tensors(digest, encoder.backbone.state_dict())
     return digest.hexdigest()[:12]
 
 

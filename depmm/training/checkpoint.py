@@ -4,6 +4,7 @@ The main process writes one checkpoint for all processes. Random states are not 
 random numbers of an epoch are seeded by (seed, epoch, process).
 """
 
+import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -18,12 +19,14 @@ from depmm.files.checksums import check, replacing
 from depmm.files.damage import remedy_for
 from depmm.models.errors import WeightsError
 from depmm.models.saved import check_finite, check_tensors, tensor_types
+from depmm.models.weights import add_tensors
 
 PROGRESS_TYPES: dict[str, Any] = {
     "epoch": int,
     "best_epoch": int,
     "history": list,
     "rates": list,
+    "frozen_sha256": str,
 }
 
 
@@ -45,6 +48,52 @@ def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tens
     return {
         name: value.contiguous() for name, value in model.state_dict().items() if name not in frozen
     }
+
+
+def hash_frozen(model: nn.Module, frozen: Collection[str]) -> str:
+    """Compute the hash of the frozen parameters, which a checkpoint does not contain.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model, not wrapped.
+    frozen : collection of str
+        Names of the parameters.
+
+    Returns
+    -------
+    str
+        SHA-256 in hexadecimal digits.
+    """
+    digest, state = hashlib.sha256(), model.state_dict()
+    add_tensors(digest, {name: state[name] for name in frozen})
+    return digest.hexdigest()
+
+
+def check_frozen(path: Path, before: str, now: str) -> None:
+    """Check that the frozen parameters are those with which the training was begun.
+
+    Parameters
+    ----------
+    path : Path
+        File of the checkpoint, for the message.
+    before, now : str
+        ``hash_frozen`` of the checkpoint, and of the model that is to be trained.
+
+    Raises
+    ------
+    WeightsError
+        If they differ.
+    """
+    if before != now:
+        raise WeightsError(
+            f"{path}: the frozen weights have changed since the training was begun (their SHA-256 "
+            f"was {before[:12]} and is {now[:12]}), so that it cannot be continued.",
+            file=path,
+            value=now,
+            remedy="Restore the pre-trained weights (source of the encoder, training.weights or "
+            "training.init_from), or delete the folder of the run to begin again.",
+        )
 
 
 def load_trainable_state(

@@ -30,6 +30,8 @@ from depmm.schemas.runs import HISTORY
 from depmm.shards import Shard
 from depmm.training.adversarial import add_nuisance_heads, is_adversary_weak
 from depmm.training.checkpoint import (
+    check_frozen,
+    hash_frozen,
     load_model,
     load_optimizer,
     load_trainable_state,
@@ -141,10 +143,12 @@ def _train_network(
     initialize_weights(model, settings, run, data, write_report=accelerator.is_main_process)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": [],
-        "lowest_loss": NO_LOSS, "loss_scale": None,
+        "lowest_loss": NO_LOSS, "loss_scale": None, "frozen_sha256": hash_frozen(model, frozen),
     }  # fmt: skip
     if resumed:
+        frozen_sha256 = progress["frozen_sha256"]
         progress = load_model(run.last_checkpoint, model, frozen)
+        check_frozen(run.last_checkpoint, progress["frozen_sha256"], frozen_sha256)
         logger.info("%s: resumed after epoch %d", run.path, progress["epoch"])
     # after loading the weights, because the embeddings depend on them
     shard = Shard(accelerator.process_index, accelerator.num_processes)

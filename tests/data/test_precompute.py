@@ -27,6 +27,7 @@ from depmm.config import ConfigError, ExtractConfig
 from depmm.corpora.manifest import write_manifest
 from depmm.data.batch import collate
 from depmm.data.experiment_data import load_experiment_data
+from depmm.models.errors import WeightsError
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.shards import Shard
@@ -351,3 +352,24 @@ def test_checkpoints_leave_out_frozen_weights_and_are_resumed(
     resumed, expected = (load_file(run.path / "model.safetensors") for run in (stopped, whole))
     assert any("encoders.audio.backbone" in name for name in resumed)
     assert_same_weights(resumed, expected)
+
+
+def test_a_training_is_not_resumed_with_other_frozen_weights(corpus, store, tmp_path, monkeypatch):
+    source = write_source(tmp_path / "hubert", seed=0)
+    config = load_embedding_config(corpus, store, source, "training.epochs=2")
+    run = RunFolder(tmp_path / "run")
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "format_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(config, run, build_accelerator(config))
+    write_source(tmp_path / "hubert", seed=1)
+    with pytest.raises(WeightsError) as info:
+        train_network(config, run, build_accelerator(config))
+    assert info.value.file == run.last_checkpoint
+    write_source(tmp_path / "hubert", seed=0)
+    train_network(config, run, build_accelerator(config))
+    assert run.finished

@@ -16,7 +16,13 @@ from depmm.files.damage import DamagedFileError
 from depmm.models.errors import WeightsError
 from depmm.training.checkpoint import load_model, load_optimizer, save_checkpoint
 
-PROGRESS: dict[str, Any] = {"epoch": 3, "best_epoch": 1, "history": [], "rates": [0.01]}
+PROGRESS: dict[str, Any] = {
+    "epoch": 3,
+    "best_epoch": 1,
+    "history": [],
+    "rates": [0.01],
+    "frozen_sha256": "0",
+}
 
 
 def make_trained() -> tuple[nn.Module, torch.optim.Optimizer]:
