@@ -83,7 +83,7 @@ class DepressionModel(PreTrainedModel):
         self._keep_in_fp32_modules_strict |= {
             name
             for name, buffer in self.named_buffers()
-            if buffer.is_floating_point() and "running_" not in name
+            if buffer.is_floating_point() and not name.rpartition(".")[2].startswith("running_")
         }
 
     @classmethod

@@ -179,6 +179,16 @@ def test_a_model_that_is_saved_in_half_precision_is_loaded(folder, tmp_path):
         assert value.equal(again.state_dict()[name]), name
 
 
+def test_normalisation_keeps_its_precision_whatever_the_name_of_the_modality(tmp_path):
+    encoder = {"kind": "feature_cnn", "features": 5, "channels": [4], "embed_dim": 6}
+    settings = {"encoders": {"running_gait": encoder}, "fusion": {"kind": "mean_pool"}}
+    build_model(ModelConfig.model_validate(settings)).save_pretrained(tmp_path)
+    half = DepressionModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert next(half.parameters()).dtype == torch.bfloat16
+    buffers = {name.rpartition(".")[2]: value.dtype for name, value in half.named_buffers()}
+    assert buffers == {"mean": torch.float32, "std": torch.float32}
+
+
 def test_defaults_are_saved_with_the_model(tmp_path):
     model = build_model(ModelConfig.model_validate(SETTINGS))
     assert model.config.fusion["attention_sharing"] == "after_encoders"
