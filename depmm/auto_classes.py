@@ -12,8 +12,9 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-CONFIGURATION, MODELING = (
-    f"transformers.models.auto.{name}" for name in ("configuration_auto", "modeling_auto")
+CONFIGURATION, FACTORY, MODELING = (
+    f"transformers.models.auto.{name}"
+    for name in ("configuration_auto", "auto_factory", "modeling_auto")
 )
 BASE = "transformers.modeling_utils"  # imports the first one, before its PreTrainedModel exists
 
@@ -33,12 +34,12 @@ def _register() -> None:
 
 
 class _AutoFinder(MetaPathFinder):
-    """Finder that adds the registration to the loaders of the three modules."""
+    """Finder that adds the registration to the loaders of the modules."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in (CONFIGURATION, MODELING, BASE):
+        if fullname not in (CONFIGURATION, FACTORY, MODELING, BASE):
             return None
         sys.meta_path.remove(self)  # find_spec below would call this finder again
         try:
@@ -61,9 +62,11 @@ class _RegisteringLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        # AutoModel imports AutoConfig, and does not exist before its module is complete; the same
-        # is true of PreTrainedModel, whose module is complete when its loader is at this line
-        if module.__name__ == CONFIGURATION and (MODELING in sys.modules or _is_incomplete(BASE)):
+        # AutoModel imports AutoConfig, by way of the factory if that is imported first, and does
+        # not exist before its module is complete; the same is true of PreTrainedModel. A module is
+        # complete when its loader is at this line
+        outer = {CONFIGURATION: (FACTORY, BASE), FACTORY: (BASE,)}.get(module.__name__)
+        if outer and (MODELING in sys.modules or any(map(_is_incomplete, outer))):
             return
         if module.__name__ != BASE or CONFIGURATION in sys.modules:
             _register()

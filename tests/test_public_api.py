@@ -83,6 +83,7 @@ def test_unknown_names_are_attribute_errors():
         "from transformers import AutoModel, AutoConfig; import depmm",
         "import depmm; from transformers import PreTrainedModel, Trainer, AutoConfig, AutoModel",
         "import depmm; from transformers import AutoImageProcessor, AutoModel, AutoConfig",
+        "import depmm; from transformers import AutoFeatureExtractor, AutoModel, AutoConfig",
     ],
 )
 def test_auto_classes_load_the_model(imports, demo):
