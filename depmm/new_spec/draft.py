@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from depmm.corpora.patterns import NUMBER, drop_zeros
+from depmm.errors import abbreviate
 from depmm.new_spec.files import FileKind
 from depmm.new_spec.identify import DATES, Fields, assign, find_known_words, identify
 from depmm.new_spec.joins import Join, join_table
 from depmm.new_spec.label_choice import add_path_codes, choose_label, same_label
-from depmm.new_spec.labels import describe_unused, find_label, find_missing_ages, find_traits
+from depmm.new_spec.labels import (
+    describe_unused,
+    find_items,
+    find_label,
+    find_missing_ages,
+    find_traits,
+)
 from depmm.new_spec.sections import Candidate, Draft, Entry
 from depmm.new_spec.spans import Layout
 from depmm.new_spec.streams import step_times, stream_settings
@@ -228,8 +235,16 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
     if kind.content.kind == "transcript" and "text" not in taken:
         fields["text"] = "transcript"
         comments.append("GUESS: the words of the participant; see steps.text_speaker")
+    items = find_items(kind.columns)
+    for instrument, found_items in items.items():
+        draft.note(
+            "label",
+            f"not used: {abbreviate(found_items, 8)} (GUESS: items of {instrument}; a column with "
+            "their sum is the score)",
+        )
+    unused = {column for found_items in items.values() for column in found_items}
     for column, cells in kind.columns.items():
-        if column[0] == "@" or column in join.join:
+        if column[0] == "@" or column in join.join or column in unused:
             continue
         trait = find_traits(column, cells)
         if trait is not None:

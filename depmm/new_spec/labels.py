@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from depmm.corpora.instruments import INSTRUMENTS, define_instrument, find_scale, short_name
@@ -26,7 +26,7 @@ _NAMES = {  # names in columns and files -> instruments, the likeliest first
     r"sds|zung": ("SDS", "SDS-index"),
     r"ces[-_ ]?d": (_CES_D,),
 }
-_SCORE = re.compile(r"score|total|sum$|severity|depression", re.IGNORECASE)
+_SCORE = re.compile(r"score|total|sum(?:me)?$|severity|depression", re.IGNORECASE)
 _CLASS = re.compile(r"label|class|group|diagnos|type|binary|status|condition|category", re.I)
 # codes of unknown values if they are outside of the range: -9, 99, 888, n/a; without the asterisk,
 # which stands for any text in a spec
@@ -37,6 +37,8 @@ _MISSING = re.compile(
 )
 _MAX_UNFIT = 0.2  # share of the other cells of a column that are outside of the range
 _MAX_SHOWN = 20  # letters of a value in a comment
+_MIN_ITEMS = 3  # columns of an instrument whose values are all those of an item
+_HIGHEST_ITEM = 6  # of MADRS; items of the other instruments reach 1 to 4
 _BY_RANGE = ("PHQ-9", "BDI-II", "SDS-index", "SDS")
 
 
@@ -144,6 +146,32 @@ def find_label(column: str, cells: list[str], context: Iterable[str] = ()) -> La
     return LabelColumn(
         column, rank, chosen, comment=comment, n_values=len(values) + len(codes), missing=codes
     )
+
+
+def find_items(columns: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    """Find columns with the single items of an instrument, such as PHQ8_1 to PHQ8_8.
+
+    Parameters
+    ----------
+    columns : mapping of str to list of str
+        Column -> its cells.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Instrument -> its columns, at least three.
+    """
+    found: dict[str, list[str]] = {}
+    for column, cells in columns.items():
+        names = _instruments(column.lower())
+        is_whole = any(re.fullmatch(pattern, column.lower()) for pattern in _NAMES)
+        if not names or is_whole or _SCORE.search(column) or _CLASS.search(column):
+            continue
+        missing = _find_missing(cells, names)
+        known = {cell for cell in cells if cell and cell not in missing}
+        if known and all(NUMBER.fullmatch(c) and 0 <= float(c) <= _HIGHEST_ITEM for c in known):
+            found.setdefault(short_name(names[0]), []).append(column)
+    return {name: tuple(items) for name, items in found.items() if len(items) >= _MIN_ITEMS}
 
 
 def describe_unused(column: str, cells: list[str]) -> str | None:

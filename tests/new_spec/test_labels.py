@@ -3,7 +3,7 @@
 import pytest
 
 from depmm.new_spec.contents import probe_content
-from depmm.new_spec.labels import describe_unused, find_label, find_traits
+from depmm.new_spec.labels import describe_unused, find_items, find_label, find_traits
 from depmm.new_spec.spans import match_values
 
 
@@ -57,6 +57,15 @@ def test_a_few_values_outside_of_the_range_are_named():
     assert "64 in 1 row, mild in 1 row" in found.comment
     assert "depmm index will stop" in found.comment
     assert "64 in 1 row" in describe_unused("bdi", ["3", "64"])
+
+
+def test_items_of_an_instrument_are_no_scores():
+    items = {f"PHQ8_{n}": ["0", "3", "999"] for n in range(1, 9)}
+    totals = {"PHQ8_sum": ["0", "6"], "PHQ8": ["0", "5"], "PHQ8_Binary": ["0", "1"]}
+    assert find_items(items | totals | {"id": ["1", "2"]}) == {"PHQ-8": tuple(items)}
+    visits = {f"BDI_{n}": ["0", "13"] for n in range(1, 4)}  # totals of three visits
+    assert find_items(visits) == {}
+    assert find_items({"BDI_pre": ["0", "5"], "BDI_post": ["1", "2"]}) == {}
 
 
 def test_traits():

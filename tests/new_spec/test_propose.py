@@ -309,3 +309,19 @@ def test_columns_of_instruments_that_are_not_used_are_listed(tmp_path):
     assert "not used: BDI (2 of 8 values are not scores of BDI-II" in text
     assert "no part of the paths agrees" not in text
     assert "no column with a score, class or property: notes.csv" in text
+
+
+@pytest.mark.parametrize("has_sum", [True, False])
+def test_an_item_is_not_the_score(tmp_path, has_sum):
+    root = tmp_path / "c"
+    write_voices(root)
+    items = {n: [n * k % 4 for k in range(1, 9)] for n in range(1, 9)}
+    rows = [[f"S{n:02}", *items[n], *([sum(items[n])] if has_sum else [])] for n in items]
+    header = ["id", *(f"PHQ8_{k}" for k in range(1, 9)), *(["PHQ8_sum"] if has_sum else [])]
+    lines = [",".join(map(str, row)) for row in (header, *rows)]
+    (root / "labels.csv").write_text("\n".join(lines))
+    text = propose_spec(root).text
+    label = load_yaml(text).get("label")
+    assert (label and label["score"]) == ("phq8_sum" if has_sum else None)
+    assert not label or "original" not in label
+    assert "GUESS: items of PHQ-8" in " ".join(text.replace("#", "").split())
