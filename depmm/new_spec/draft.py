@@ -17,6 +17,7 @@ from depmm.new_spec.labels import (
     find_label,
     find_missing_ages,
     find_traits,
+    is_trait_name,
 )
 from depmm.new_spec.sections import Candidate, Draft, Entry
 from depmm.new_spec.spans import Layout
@@ -243,13 +244,16 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             "their sum is the score)",
         )
     unused = {column for found_items in items.values() for column in found_items}
-    for column, cells in kind.columns.items():
+    for column, cells in sorted(kind.columns.items(), key=_may_be_of_another):
         if column[0] == "@" or column in join.join or column in unused:
             continue
         trait = find_traits(column, cells)
         if trait is not None:
             name, names, note = trait
             target = name if name == "age" else f"{name}_code"
+            if target in fields:
+                comments.append(f"not used: {column}; the {name} is that in {fields[target]}")
+                continue
             fields[target] = column
             missing[column] = find_missing_ages(cells) if name == "age" else []
             if names:
@@ -265,6 +269,8 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             field_name = same_label(draft, join, label, candidates)
             if field_name is None:
                 field_name = base if base not in taken else f"{base}_{len(draft.tables) + 1}"
+                while field_name in fields:  # of another column, such as BDI-II and BDI_II
+                    field_name += "_other"
             fields[field_name] = column
             missing[column] = list(label.missing)
             found.append((label.rank, label, field_name))
@@ -295,6 +301,11 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
         draft.codes.setdefault(name, {"of": known["of"], "names": {}})["names"] |= known["names"]
     entry = Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0])
     draft.tables += _separate_unknown(entry, missing)
+
+
+def _may_be_of_another(item: tuple[str, list[str]]) -> bool:
+    """Check that a column with an age or gender may not be that of the subject."""
+    return not is_trait_name(item[0]) and find_traits(*item) is not None
 
 
 def _separate_unknown(entry: Entry, missing: dict[str, list[str]]) -> list[Entry]:

@@ -27,6 +27,11 @@ _NAMES = {  # names in columns and files -> instruments, the likeliest first
     r"ces[-_ ]?d": (_CES_D,),
 }
 _SCORE = re.compile(r"score|total|sum(?:me)?$|severity|depression", re.IGNORECASE)
+_TRAIT = re.compile(
+    r"(?:subject|participant|patient)?[\W_]*(?:age|alter|gender|sex|geschlecht)"
+    r"(?:[\W_]*(?:years?|yrs?|jahren?|codes?|in|[fmw]))*[\W_]*",
+    re.IGNORECASE,
+)
 _CLASS = re.compile(r"label|class|group|diagnos|type|binary|status|condition|category", re.I)
 # codes of unknown values if they are outside of the range: -9, 99, 888, n/a; without the asterisk,
 # which stands for any text in a spec
@@ -269,23 +274,39 @@ def find_traits(column: str, cells: list[str]) -> tuple[str, dict[str, str | Non
     folded = column.strip().lower()
     if not values:
         return None
+    guess = "" if is_trait_name(column) else f"GUESS: {column} is that of the subject"
     if re.search(r"gender|^sex|geschlecht", folded) and len(values) <= 6:
-        codes = {value: GENDERS.get(value.lower()) for value in values}
-        if all(codes.values()):
-            return "gender", codes, ""
+        codes, note = {value: GENDERS.get(value.lower()) for value in values}, ""
         if set(values) <= {"0", "1"}:
-            return "gender", {"0": "female", "1": "male"}, "GUESS: 0 is female; check it"
-        if set(values) <= {"1", "2"}:
-            return "gender", {"1": "male", "2": "female"}, "GUESS: 1 is male; check it"
-        comment = "GUESS: unknown codes are read as unknown; translate them"
-        return "gender", codes, comment
+            codes, note = {"0": "female", "1": "male"}, "GUESS: 0 is female; check it"
+        elif set(values) <= {"1", "2"}:
+            codes, note = {"1": "male", "2": "female"}, "GUESS: 1 is male; check it"
+        elif not all(codes.values()):
+            note = "GUESS: unknown codes are read as unknown; translate them"
+        return "gender", codes, "; ".join(filter(None, (note, guess)))
     if re.search(r"^age\b|^age_|^alter$", folded):
         missing = find_missing_ages(cells)
         if is_numeric([value for value in values if value not in missing]):
-            return "age", {}, ""
+            return "age", {}, guess
     if {value.lower() for value in values} <= SPLITS.keys() and len(values) > 1:
         return "split", {value: SPLITS[value.lower()] for value in values}, ""
     return None
+
+
+def is_trait_name(column: str) -> bool:
+    """Check that a name is that of the age or gender of the subject, and of nothing else.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column.
+
+    Returns
+    -------
+    bool
+        True for ``Age (years)``, False for ``Age_at_onset`` and ``Gender of the interviewer``.
+    """
+    return bool(_TRAIT.fullmatch(column.strip()))
 
 
 def find_missing_ages(cells: list[str]) -> list[str]:

@@ -325,3 +325,26 @@ def test_an_item_is_not_the_score(tmp_path, has_sum):
     assert (label and label["score"]) == ("phq8_sum" if has_sum else None)
     assert not label or "original" not in label
     assert "GUESS: items of PHQ-8" in " ".join(text.replace("#", "").split())
+
+
+def test_the_traits_are_those_of_the_subject(tmp_path):
+    root = tmp_path / "c"
+    write_voices(root)
+    rows = [f"S{n:02},{'fm'[n % 2]},{15 + n},{30 + n},m,{n},{2 * n}" for n in range(1, 9)]
+    header = "id,Sex,Age_at_onset,Age,Gender of partner,BDI-II,BDI II"
+    (root / "labels.csv").write_text("\n".join([header, *rows]))
+    text = propose_spec(root).text
+    (table,) = load_yaml(text)["tables"]
+    assert table["fields"] == {
+        "gender_code": "Sex", "age": "Age", "bdi_ii": "BDI-II", "bdi_ii_other": "BDI II"
+    }  # fmt: skip
+    assert "not used: Age_at_onset" in text
+    assert "not used: Gender of partner" in text
+
+
+def test_a_trait_that_may_be_of_something_else_is_a_guess(tmp_path):
+    root = tmp_path / "c"
+    write_voices(root)
+    rows = [f"S{n:02},{15 + n},{n}" for n in range(1, 9)]
+    (root / "labels.csv").write_text("\n".join(["id,Age_at_onset,PHQ9", *rows]))
+    assert "GUESS: Age_at_onset is that of the subject" in propose_spec(root).text
