@@ -292,7 +292,6 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
     elif kind.content.kind == "table" and (conflict := join.find_conflict(list(fields.values()))):
         if not conflict.is_rare:
             draft.note("tables", f"not used: {conflict}")
-            draft.unjoined.append(kind.layout.shape.sample[0])
             return
         comments.append(f"depmm index will stop: {conflict}")
     candidates += found

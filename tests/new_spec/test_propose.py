@@ -268,6 +268,7 @@ def test_a_table_with_a_few_contradictory_rows_is_proposed(tmp_path, n_doubled):
     spec = load_yaml(text)
     assert "labels.csv has several different rows for S01" in " ".join(text.split())
     assert ("Correct the table" in text) == (n_doubled == 1)
+    assert "no part of the paths agrees" not in text
     assert ("tables" in spec) == (n_doubled == 1)
     assert ("label" in spec) == ("codes" in spec) == (n_doubled == 1)
     if n_doubled == 1:
