@@ -294,6 +294,10 @@ def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candid
             draft.note("tables", f"not used: {conflict}")
             return
         comments.append(f"depmm index will stop: {conflict}")
+    fields_of_session = set(re.findall(r"\{(\w+)\}", draft.fields.session)) - {"subject"}
+    by_subject = dates is None and all("subject" in text for text in join.join.values())
+    if found and by_subject and fields_of_session:
+        comments.append("GUESS: the label of a subject is that of all its sessions")
     candidates += found
     draft.label_ids += [join.ids] * len(found)
     for name, known in codes.items():

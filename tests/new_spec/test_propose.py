@@ -349,3 +349,16 @@ def test_a_trait_that_may_be_of_something_else_is_a_guess(tmp_path):
     rows = [f"S{n:02},{15 + n},{n}" for n in range(1, 9)]
     (root / "labels.csv").write_text("\n".join(["id,Age_at_onset,PHQ9", *rows]))
     assert "GUESS: Age_at_onset is that of the subject" in propose_spec(root).text
+
+
+def test_one_label_for_all_visits_is_a_guess(tmp_path):
+    for number in range(1, 9):
+        for visit in (0, 1):
+            path = tmp_path / "c" / f"P{number:02}_T{visit}.wav"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(wav_bytes(np.zeros(1600)))
+    rows = [f"P{n:02},{20 + n},{n}" for n in range(1, 9)]
+    (tmp_path / "c" / "labels.csv").write_text("\n".join(["id,BDI_T0,BDI_T1", *rows]))
+    text = propose_spec(tmp_path / "c").text
+    assert load_yaml(text)["session"] == "{subject}_{visit}"
+    assert "GUESS: the label of a subject is that of all its sessions" in text
