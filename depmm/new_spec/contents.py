@@ -189,7 +189,8 @@ def _probe_text(path: Path) -> Content:
         settings["decimal"] = ","
         rows = [[_point(cell) for cell in row] for row in rows]
     is_header = not any(NUMBER.fullmatch(cell) for cell in rows[0]) and len(rows) > 1
-    is_header &= len(set(rows[0])) == len(rows[0])
+    named = [cell for cell in rows[0] if cell]  # spreadsheets add separators of empty columns
+    is_header &= len(set(named)) == len(named) > 0
     return _classify(rows, settings, is_header)
 
 

@@ -362,3 +362,11 @@ def test_one_label_for_all_visits_is_a_guess(tmp_path):
     text = propose_spec(tmp_path / "c").text
     assert load_yaml(text)["session"] == "{subject}_{visit}"
     assert "GUESS: the label of a subject is that of all its sessions" in text
+
+
+def test_columns_without_a_name_do_not_hide_the_header(tmp_path):
+    rows = [f"{row},,,".replace(",", ";") for row in write_voices(tmp_path / "c")]
+    (tmp_path / "c" / "labels.csv").write_text("\n".join(rows))
+    text = propose_spec(tmp_path / "c").text
+    assert load_yaml(text)["label"]["score"] == "phq8"
+    assert sessions_of(tmp_path / "c", text).loc["S03", "score"] == 6
