@@ -370,3 +370,16 @@ def test_columns_without_a_name_do_not_hide_the_header(tmp_path):
     text = propose_spec(tmp_path / "c").text
     assert load_yaml(text)["label"]["score"] == "phq8"
     assert sessions_of(tmp_path / "c", text).loc["S03", "score"] == 6
+
+
+def test_german_dates_without_zeros_are_those_of_visits(tmp_path):
+    rows, root = ["Code;Datum;BDI"], tmp_path / "c"
+    root.mkdir()
+    for number in range(1, 9):
+        for month in (5, 6):
+            name = f"P{number:02}_{20 - number:02}.{month:02}.2024.wav"
+            (root / name).write_bytes(wav_bytes(np.zeros(1600)))
+            rows.append(f"P{number:02};{20 - number}.{month}.2024;{number + month}")
+    (root / "labels.csv").write_text("\n".join(rows))
+    sessions = sessions_of(root, propose_spec(root).text)
+    assert sessions.loc[["P07_1", "P07_2"], "score"].tolist() == [12, 13]
