@@ -5,6 +5,7 @@ import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -243,4 +244,6 @@ def _text(value: object) -> str:
         return str(value).lower()  # as in codes: of a spec
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()  # Excel stores every date with a time, midnight if there is none
     return normalize(str(value).strip())

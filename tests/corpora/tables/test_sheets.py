@@ -4,6 +4,7 @@ import io
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 
 import openpyxl
 import pytest
@@ -172,3 +173,8 @@ def test_bytes_of_a_sheet_that_are_not_xml_are_refused(tmp_path):
     data = replace_in_sheet(workbook(), b"</row>", b"<row>")
     with pytest.raises(ManifestError):
         read(tmp_path, data)
+
+
+def test_a_date_is_text_without_a_time(tmp_path):
+    data = workbook(lambda sheet: sheet.append([datetime(2024, 3, 5), datetime(2024, 3, 5, 14)]))
+    assert read(tmp_path, data)[-1][1][:2] == ["2024-03-05", "2024-03-05 14:00:00"]
