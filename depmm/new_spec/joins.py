@@ -207,12 +207,14 @@ def _join_field(found: Join, primary: Layout, columns: dict[str, list[str]], nam
             continue
         match = match_values(primary.values(span), cells)
         named = re.sub(r"\W", "", column.lower()) == name or name in ("visit", "date")
-        if match.prefix or match.share < 0.8 or not (named or match.n_common > 2):
+        if (match.prefix and name != "visit") or match.share < 0.8:
+            continue
+        if not (named or match.n_common > 2):
             continue
         if match.integer and name not in primary.integers:
             continue
-        found.join[column] = name
-        if match.integer_column or name in primary.integers:
+        found.join[column] = f"{match.prefix}{{{name}}}" if match.prefix else name
+        if match.integer_column or (name in primary.integers and not match.prefix):
             found.integers.append(column)
         return
 

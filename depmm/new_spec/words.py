@@ -24,7 +24,10 @@ GENDERS = {
     "f": "female", "female": "female", "w": "female", "woman": "female", "weiblich": "female",
     "m": "male", "male": "male", "man": "male", "männlich": "male",
 }  # fmt: skip
-VISIT = re.compile(r"visit|session|ses|wave|timepoint|time_point|appointment|occasion|follow", re.I)
+VISIT = re.compile(
+    r"visit|session|ses|wave|timepoint|time_point|appointment|occasion|follow|zeitpunkt|termin",
+    re.I,
+)
 DATE = re.compile(r"date|datum|day|recorded_on|assessed", re.I)
 SUBJECT = re.compile(
     r"subj|particip|patient|proband|person|speaker|actor|client|^s?id$|^pid$|_id$|^vp|^index$|^sub$"

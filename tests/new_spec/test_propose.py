@@ -383,3 +383,17 @@ def test_german_dates_without_zeros_are_those_of_visits(tmp_path):
     (root / "labels.csv").write_text("\n".join(rows))
     sessions = sessions_of(root, propose_spec(root).text)
     assert sessions.loc[["P07_1", "P07_2"], "score"].tolist() == [12, 13]
+
+
+@pytest.mark.parametrize(("column", "letter"), [("Visit", "V"), ("Zeitpunkt", "T")])
+def test_a_letter_before_the_visit_joins_the_table(tmp_path, column, letter):
+    rows, root = [f"id,{column},BDI"], tmp_path / "c"
+    root.mkdir()
+    for number in range(1, 9):
+        for visit in (1, 2):
+            name = f"P{number:02}_{letter}{visit}.wav"
+            (root / name).write_bytes(wav_bytes(np.zeros(1600)))
+            rows.append(f"P{number:02},{letter}{visit},{10 * visit + number}")
+    (root / "labels.csv").write_text("\n".join(rows))
+    sessions = sessions_of(root, propose_spec(root).text)
+    assert sessions.loc[["P07_1", "P07_2"], "score"].tolist() == [17, 27]
