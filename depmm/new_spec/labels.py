@@ -32,7 +32,7 @@ _TRAIT = re.compile(
     r"(?:[\W_]*(?:years?|yrs?|jahren?|codes?|in|[fmw]))*[\W_]*",
     re.IGNORECASE,
 )
-_CLASS = re.compile(r"label|class|group|diagnos|type|binary|status|condition|category", re.I)
+_CLASS = re.compile(r"label|class|group|gruppe|diagnos|type|binary|status|condition|category", re.I)
 # codes of unknown values if they are outside of the range: -9, 99, 888, n/a; without the asterisk,
 # which stands for any text in a spec
 _MISSING = re.compile(

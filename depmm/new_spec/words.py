@@ -9,11 +9,11 @@ SPLITS = {
 }  # fmt: skip
 POSITIVE = {
     "depressed", "depression", "depressive", "mdd", "patient", "patients", "pt", "dep", "case",
-    "cases", "d", "p",
+    "cases", "d", "p", "depressiv", "patientin", "patienten",
 }  # fmt: skip
 NEGATIVE = {
     "healthy", "hc", "control", "controls", "normal", "nondepressed", "ctrl", "ct", "con", "h",
-    "c", "n",
+    "c", "n", "gesund", "gesunde", "kontrolle", "kontrollen", "kontrollgruppe",
 }  # fmt: skip
 CLASS_WORDS = {word for word in POSITIVE | NEGATIVE if len(word) > 1}
 VALENCES = {

@@ -20,6 +20,7 @@ from depmm.new_spec.spans import match_values
         ("bdi", ["3", "64"], None),  # outside of the range
         ("age", ["30", "41"], None),
         ("diagnosis", ["MDD", "HC"], "group"),
+        ("Gruppe", ["depressiv", "gesund"], "group"),
         ("label", ["0", "1"], "group"),
         ("item", ["0", "1"], None),
     ],
