@@ -16,6 +16,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from depmm.config import (
+    ConfigError,
     Experiment,
     ExperimentT,
     TuningConfig,
@@ -34,7 +35,9 @@ from depmm.files.checksums import read_table
 from depmm.progress import show
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
+from depmm.training.errors import TrainingError
 from depmm.training.experiment import run_experiment
+from depmm.training.learning_rate_search import LearningRateError
 from depmm.training.search import TuningError, build_search
 
 logger = logging.getLogger(__name__)
@@ -61,12 +64,13 @@ def measure_candidates(
     candidates : list of dict of str to object
         Settings of each candidate, by dotted name.
     values : ndarray of float64, shape (candidates, inner folds)
-        Values of the metric.
+        Values of the metric; NaN in the inner fold in which the training of a candidate fails,
+        which is a warning, and in the folds after it.
 
     Raises
     ------
     TuningError
-        If optuna is needed and not installed.
+        If optuna is needed and not installed, or no candidate can be trained.
     SplitError
         If there are too few subjects (of a class) for the inner folds.
     DepmmError
@@ -81,34 +85,64 @@ def measure_candidates(
     n_candidates = tuning.n_candidates
     logger.info("tuning by %s: %d candidates in %d inner folds", tuning.metric, n_candidates,
                 tuning.folds)  # fmt: skip
-    values = np.empty((n_candidates, tuning.folds))
-    candidates = []
+    values = np.full((n_candidates, tuning.folds), np.nan)
+    candidates: list[dict[str, Any]] = []
+    n_failed = 0
     with show("tuning", n_candidates * tuning.folds, "runs") as task:
         for candidate in range(n_candidates):
             settings = search.propose()
             candidates.append(settings)
-            for fold in range(tuning.folds):
-                inner_run = RunFolder(folder / f"candidate-{candidate}" / f"fold-{fold}")
-                inner_config = make_inner_config(config, settings, folder / "manifest", fold)
-                try:
-                    with _without_progress():
-                        run_experiment(
-                            inner_config, inner_run, accelerator, inner=True, log_common=False
-                        )
-                except SplitError as error:
-                    raise SplitError(
-                        f"inner fold {fold} of {run.path} (tuning.folds {tuning.folds}): {error}",
-                        setting="tuning.folds",
-                        value=tuning.folds,
+            text = format_overrides(settings)
+            place = folder / f"candidate-{candidate}"
+            try:
+                for fold, value in _measure_folds(config, settings, place, accelerator, metric):
+                    values[candidate, fold] = value
+                    task.advance(note=f"candidate {candidate}, inner fold {fold}")
+                figures = ", ".join(f"{value:.3f}" for value in values[candidate])
+                logger.info("candidate %d, %s: %s", candidate, text, figures)
+            except (LearningRateError, TrainingError) as error:
+                n_failed += 1
+                if n_failed == n_candidates:
+                    raise TuningError(
+                        f"tuning: no candidate can be trained; the last is {text}: {error}",
+                        setting="tuning",
+                        value=settings,
                     ) from None
-                values[candidate, fold] = measure_run(
-                    inner_run, metric, inner_config.evaluation.threshold
-                )
-                task.advance(note=f"candidate {candidate}, inner fold {fold}")
+                # it fails in the same way in all processes
+                if accelerator.is_main_process:
+                    logger.warning("candidate %d, %s, cannot be chosen: %s", candidate, text, error)
+                task.advance(int(np.isnan(values[candidate]).sum()))
             search.report(float(values[candidate].mean()))
-            figures = ", ".join(f"{value:.3f}" for value in values[candidate])
-            logger.info("candidate %d, %s: %s", candidate, format_overrides(settings), figures)
     return candidates, values
+
+
+def _measure_folds(
+    config: Experiment,
+    settings: dict[str, Any],
+    place: Path,
+    accelerator: Accelerator,
+    metric: Metric,
+) -> Iterator[tuple[int, float]]:
+    """Train a candidate in every inner fold, and yield the fold and the value of the metric."""
+    folds = range(tuning_of(config).folds)
+    manifest = place.parent / "manifest"
+    try:
+        inner_configs = [make_inner_config(config, settings, manifest, fold) for fold in folds]
+    except ConfigError as error:  # only the ends of a range were checked
+        reason = str(error).removeprefix(f"{format_overrides(settings)}: ")
+        raise TrainingError(reason, setting=error.setting, value=error.value) from None
+    for fold, inner_config in enumerate(inner_configs):
+        run = RunFolder(place / f"fold-{fold}")
+        try:
+            with _without_progress():
+                run_experiment(inner_config, run, accelerator, inner=True, log_common=False)
+        except SplitError as error:
+            raise SplitError(
+                f"inner fold {fold} of {place.parents[1]} (tuning.folds {len(folds)}): {error}",
+                setting="tuning.folds",
+                value=len(folds),
+            ) from None
+        yield fold, measure_run(run, metric, inner_config.evaluation.threshold)
 
 
 def drop_test_subjects(config: Experiment) -> Manifest:

@@ -68,8 +68,8 @@ def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> Exper
     Raises
     ------
     TuningError
-        If the metric does not match the target, or is undefined for every candidate, or optuna is
-        needed and not installed.
+        If the metric does not match the target, or is undefined for every candidate, or no
+        candidate can be trained, or optuna is needed and not installed.
     SplitError
         If there are too few subjects (of a class) for the inner folds.
     DepmmError
@@ -174,8 +174,8 @@ def choose_candidate(means: np.ndarray, metric: Metric, tuning: TuningConfig) ->
     Parameters
     ----------
     means : ndarray of float64, shape (candidates,)
-        Mean over the inner folds; NaN if the metric is undefined in one of them. A candidate with
-        NaN is never chosen.
+        Mean over the inner folds; NaN if the metric is undefined in one of them, or the training
+        fails there. A candidate with NaN is never chosen.
     metric : Metric
         Metric, which defines whether lower values are better.
     tuning : TuningConfig

@@ -173,6 +173,43 @@ def test_too_few_subjects_for_the_inner_folds(corpus, tmp_path):
     assert (info.value.setting, info.value.value) == ("tuning.folds", 7)
 
 
+@pytest.mark.parametrize(
+    ("space", "usable"),
+    [
+        # two steps in an epoch: the second loss is not finite
+        ("grid: {training.learning_rate: [1.0e+30, 1.0e-2]}", "training.learning_rate=0.01"),
+        # the ends of the range divide embed_dim, and 7 does not
+        (
+            "method: random, trials: 5, space: {model.fusion.n_heads: {low: 2, high: 8}}",
+            "model.fusion.n_heads=4",
+        ),
+    ],
+)
+def test_a_candidate_that_cannot_be_trained_is_not_chosen(corpus, tmp_path, log, space, usable):
+    fusion = "model.fusion={kind: mean_pool, dropout: 0.0}"
+    if "n_heads" in space:
+        fusion = "model.fusion={kind: cross_modal_transformer, embed_dim: 8, n_heads: 2}"
+    settings = [*NETWORK[:2], fusion, "training={epochs: 1, batch_size: 1, optimizer: sgd}"]
+    config = load_fold(corpus, *settings, f"tuning={{metric: brier, folds: 2, {space}}}")
+    run = RunFolder(tmp_path / "run")
+    tune(config, run, Accelerator())
+    table = pd.read_csv(run.tuning)
+    means = table.set_index("candidate")["mean"]
+    assert set(table.loc[table["mean"].notna(), "settings"]) == {usable}
+    assert table.loc[table["chosen"], "settings"].item() == usable
+    warned = [record.args[0] for record in log.records if record.levelname == "WARNING"]
+    assert warned == means[means.isna()].index.tolist()
+
+
+def test_candidates_of_which_none_can_be_trained_are_an_error(corpus, tmp_path):
+    rates = "tuning={metric: brier, folds: 2, grid: {training.learning_rate: [1.0e+30, 1.0e+31]}}"
+    settings = [*NETWORK, "training={epochs: 1, batch_size: 1, optimizer: sgd}", rates]
+    with pytest.raises(TuningError) as info:
+        tune(load_fold(corpus, *settings), RunFolder(tmp_path / "run"), Accelerator())
+    assert info.value.value == {"training.learning_rate": 1.0e31}
+    assert not RunFolder(tmp_path / "run").tuning.exists()
+
+
 @pytest.mark.slow
 def test_an_interrupted_tuning_is_resumed_at_the_interrupted_inner_run(
     corpus, nested, tmp_path, monkeypatch
