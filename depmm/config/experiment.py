@@ -17,7 +17,7 @@ from depmm.config.encoders import (
 from depmm.config.evaluation import EvaluationConfig
 from depmm.config.extraction import ExtractConfig
 from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
-from depmm.config.settings import ConfigError, FilePath, Modality, Settings
+from depmm.config.settings import MAX_SEED, ConfigError, FilePath, Modality, Settings
 from depmm.config.signals import SIGNALS, EncoderInput
 from depmm.config.training import TrainingConfig
 from depmm.config.tuning import TuningConfig
@@ -90,7 +90,10 @@ class Experiment(Settings):
     )
     out: FilePath = Field(Path("runs"), description="parent of the folders of the runs")
     seed: int = Field(
-        0, ge=0, description="seed of the initial weights and of all random draws in training"
+        0,
+        ge=0,
+        le=MAX_SEED,
+        description="seed of the initial weights and of all random draws in training",
     )
     target: TargetConfig = Field(TargetConfig(), description="what is predicted")
     split: SplitConfig = Field(SplitConfig(), description="assignment of subjects to sets")

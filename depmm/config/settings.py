@@ -17,6 +17,7 @@ from pydantic import (
 from depmm.errors import DepmmError
 
 SAMPLE_RATE = 16_000  # Hz, every waveform in the project
+MAX_SEED = 2**32 - 1  # of scikit-learn and optuna
 CROP_SIZE = 224  # pixels, height and width of every stored face crop
 TRACKS = ("audio", "face")  # of a recording, and columns of steps.parquet that name its file
 # branches of a fusion and columns of tables, and attributes of torch.nn.ModuleDict, whose keys are

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from depmm.config.settings import ConfigError, Settings
+from depmm.config.settings import MAX_SEED, ConfigError, Settings
 
 
 class RangeConfig(Settings):
@@ -67,6 +67,7 @@ class TuningConfig(Settings):
     seed: int = Field(
         0,
         ge=0,
+        le=MAX_SEED,
         description="seed of the draws; the random candidates are the same in each outer fold",
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from accelerate import Accelerator
 
-from depmm.config import Experiment, load_experiment, override_settings
+from depmm.config import ConfigError, Experiment, load_experiment, override_settings
 from depmm.corpora.splits import count_folds
 from depmm.data.experiment_data import load_experiment_data
 from depmm.files.checksums import read_table, read_text, write_table, write_text
@@ -64,7 +64,7 @@ def cross_validate(
     overrides : iterable of str, optional
         Settings as ``key=value``, for example ``["split.folds=10"]``.
     seeds : sequence of int, default (0,)
-        Seeds; all folds are trained with each of them.
+        Seeds, each once; all folds are trained with each of them.
     accelerator : Accelerator, optional
         Devices and processes; by default, those of the launcher or of this machine.
 
@@ -77,7 +77,7 @@ def cross_validate(
     Raises
     ------
     ConfigError
-        If a setting cannot be used, or the folder contains a run with another config.
+        If a setting or a seed cannot be used, or the folder contains a run with another config.
     LockedError
         If another process trains in the folder.
     DepmmError
@@ -93,6 +93,7 @@ def cross_validate(
     ['seed-0-fold-0', 'seed-0-fold-1']
     """
     config = load_experiment(config, overrides)
+    _check_seeds(config, seeds)
     accelerator = accelerator or build_accelerator(config)
     pooled = RunFolder(config.out / config.name)
     # before the folder is created; seeds do not change the folds
@@ -106,6 +107,19 @@ def cross_validate(
             logger.info("%s: predictions of %d runs pooled", pooled.path, len(runs))
         accelerator.wait_for_everyone()
     return pooled.path
+
+
+def _check_seeds(config: Experiment, seeds: Sequence[int]) -> None:
+    """Refuse seeds that cannot be used, before the first training."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(
+            f"The seeds are {', '.join(map(str, seeds)) or 'none'}.",
+            setting="seeds",
+            value=list(seeds),
+            remedy="Give at least one seed, and each once.",
+        )
+    for seed in seeds:
+        override_settings(config, {"seed": seed})
 
 
 def _run_folds(

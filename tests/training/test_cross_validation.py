@@ -8,7 +8,7 @@ import pytest
 from trained_runs import AUDIO
 
 import depmm
-from depmm.config import ClassicalConfig, ExtractConfig, load_experiment
+from depmm.config import ClassicalConfig, ConfigError, ExtractConfig, load_experiment
 from depmm.runs.folder import RunError
 from depmm.store.extract import extract
 
@@ -45,6 +45,19 @@ def test_every_subject_is_tested_once_per_seed_and_finished_folds_are_kept(corpu
     assert [path.stat().st_mtime_ns for path in models] == times
     again = pd.read_parquet(pooled / "predictions.parquet")
     pd.testing.assert_frame_equal(again, before, atol=1e-5)  # one fold was trained again
+
+
+@pytest.mark.parametrize(
+    ("seeds", "setting"),
+    [((), "seeds"), ((0, 1, 0), "seeds"), ((0, -1), "seed"), ((2**32,), "seed")],
+)
+def test_seeds_that_cannot_be_used_are_refused_before_the_first_training(
+    corpus, tmp_path, seeds, setting
+):
+    with pytest.raises(ConfigError) as info:
+        depmm.cross_validate(corpus.config, [*CLASSICAL, f"out={tmp_path}"], seeds=seeds)
+    assert info.value.setting == setting
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("settings", [CLASSICAL, [*AUDIO, "training.epochs=1"]])
