@@ -52,9 +52,9 @@ def cross_validate(
 
     The runs are written to ``<out>/<name>/seed-<s>-fold-<k>``. Finished runs are kept, so the same
     call resumes an interrupted cross-validation. Seeds change initial weights and random draws, not
-    the folds. With a ``tuning`` section, the settings of each fold are first chosen by
-    cross-validation of its training and validation subjects. Progress is logged by the logger
-    ``depmm``.
+    the folds. Only the given seeds are pooled; a warning names other seeds of earlier calls. With a
+    ``tuning`` section, the settings of each fold are first chosen by cross-validation of its
+    training and validation subjects. Progress is logged by the logger ``depmm``.
 
     Parameters
     ----------
@@ -104,6 +104,7 @@ def cross_validate(
         runs = _run_folds(config, pooled, seeds, n_folds, accelerator)
         if accelerator.is_main_process:
             pool_runs(pooled, runs)
+            _warn_of_other_seeds(pooled, seeds)
             logger.info("%s: predictions of %d runs pooled", pooled.path, len(runs))
         accelerator.wait_for_everyone()
     return pooled.path
@@ -145,6 +146,19 @@ def _run_folds(
             runs.append(FoldRun(seed, fold, run))
             task.advance()
     return runs
+
+
+def _warn_of_other_seeds(pooled: RunFolder, seeds: Sequence[int]) -> None:
+    """Name the seeds of earlier calls, whose runs are not among the pooled predictions."""
+    trained = {int(path.name.split("-")[1]) for path in pooled.path.glob("seed-*-fold-*")}
+    if others := sorted(trained - set(seeds)):
+        logger.warning(
+            "%s: its runs of seed %s are not pooled, although analyses of its models read them. "
+            "Cross-validate with seeds %s to pool all, or delete their folders.",
+            pooled.path,
+            ", ".join(map(str, others)),
+            ",".join(map(str, sorted(trained))),
+        )
 
 
 def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:

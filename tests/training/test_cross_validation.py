@@ -45,6 +45,11 @@ def test_every_subject_is_tested_once_per_seed_and_finished_folds_are_kept(corpu
     assert [path.stat().st_mtime_ns for path in models] == times
     again = pd.read_parquet(pooled / "predictions.parquet")
     pd.testing.assert_frame_equal(again, before, atol=1e-5)  # one fold was trained again
+    assert not [record for record in log.records if record.levelname == "WARNING"]
+    depmm.cross_validate(corpus.config, overrides, seeds=(1,))
+    assert set(pd.read_parquet(pooled / "predictions.parquet")["seed"]) == {1}
+    [warning] = [record for record in log.records if record.levelname == "WARNING"]
+    assert warning.args == (pooled, "0", "0,1")  # seed 0 is not pooled
 
 
 @pytest.mark.parametrize(
