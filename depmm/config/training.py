@@ -1,10 +1,17 @@
 """Settings of the training of networks."""
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from depmm.config.settings import ConfigError, FilePath, Modality, Settings
+
+
+def _no_is_text(value: Any) -> Any:
+    return "no" if value is False else value  # YAML reads no as false
+
+
+Precision = Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_no_is_text)]
 
 
 class PhaseConfig(Settings):
@@ -191,9 +198,7 @@ class TrainingConfig(Settings):
         description="number of consecutive optimizer steps without a lower training loss (that of "
         "one batch) after which training stops, at the end of the epoch; null: not used",
     )
-    mixed_precision: Literal["no", "bf16", "fp16"] = Field(
-        "no", description="mixed precision; fp16 requires a GPU"
-    )
+    mixed_precision: Precision = Field("no", description="mixed precision; fp16 requires a GPU")
     matmul_precision: Literal["highest", "high"] = Field(
         "high",
         description="precision of float32 matrix products and convolutions of the training on a "

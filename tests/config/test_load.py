@@ -90,6 +90,14 @@ def test_overrides_are_typed_yaml():
     assert config.data.modalities == ["face", "audio"]
 
 
+def test_no_mixed_precision_needs_no_quotes():
+    config = load_config(DEMO, ["training.mixed_precision=no"])  # false in YAML
+    assert config.training.mixed_precision == "no"
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, ["training.mixed_precision=true"])
+    assert info.value.setting == "training.mixed_precision"
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_kind_replaces_the_section_of_the_config_and_not_other_overrides(order):
     overrides = ["target.column=score", "target.kind=severity"][::order]
