@@ -213,8 +213,9 @@ def _train_network(
                 progress["history"].append(row)
                 progress |= {"epoch": epoch + 1, "loss_scale": trainer.loss_scale()}
                 if accelerator.is_main_process:
-                    save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
+                    # before the checkpoint, after which the epoch is not trained again
                     write_table(run.history, HISTORY.build(progress["history"]))
+                    save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
                 log_metrics({name: row[name] for name in row.keys() - {"epoch"}}, epoch + 1)
                 logger.info("%s", format_epoch(row, config, best=progress["best_epoch"] == epoch))
                 task.advance(note=format_validation(row, config))

@@ -139,6 +139,7 @@ def test_a_severity_is_predicted_within_the_range_of_its_instrument(corpus, tmp_
     [
         pytest.param("format_epoch", 2, 2, id="in epoch 2 after its checkpoint"),
         pytest.param("validate", 3, 2, id="in epoch 3 before its checkpoint"),
+        pytest.param("write_table", 3, 2, id="in epoch 3 before its row of the history"),
         pytest.param("save_and_predict", 1, 3, id="before the predictions"),
     ],
 )
