@@ -22,6 +22,7 @@ from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.runs.inference_facts import record_inference_facts
 from depmm.runs.step_reference import measure_step_reference
+from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_session_weights
 
 
@@ -51,6 +52,11 @@ def validate(
     -------
     dict of str to float
         ``val_loss``, and ``val_auroc`` (binary) or ``val_rmse``.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
     """
     sessions = data.indices("validation")
     table = predict_on_all_processes(config, model, sessions, accelerator, loader)
@@ -62,6 +68,14 @@ def validate(
     # losses that are comparable between weighted_loss and oversample
     weight = compute_session_weights(target, config.training.class_balance != "none")
     row = {"val_loss": float((losses.cpu().numpy() * weight).mean())}
+    if not np.isfinite(row["val_loss"]):  # the last step of an epoch can diverge unnoticed
+        raise TrainingError(
+            f"the validation loss is {row['val_loss']:.3g}: the training has diverged.",
+            setting="training.learning_rate",
+            value=config.training.learning_rate,
+            remedy="Lower training.learning_rate (or that of the phase), or clip the gradients "
+            "(training.max_grad_norm, for example 1.0).",
+        )
     metric = auroc if config.target.kind == "binary" else rmse
     value = metric(target, table["prediction"].to_numpy(), unit_weights(len(table)))
     return row | {f"val_{metric.__name__}": float(value[0])}

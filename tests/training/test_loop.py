@@ -25,6 +25,7 @@ from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
 from depmm.training import loop
 from depmm.training.early_stopping import count_steps_without_decrease
+from depmm.training.errors import TrainingError
 from depmm.training.experiment import build_accelerator
 from depmm.training.loop import train_network
 
@@ -253,6 +254,15 @@ def test_labels_of_test_subjects_have_no_influence(corpus, tmp_path):
     pd.testing.assert_frame_equal(read_history(one), read_history(two), rtol=0, atol=1e-5)
     thresholds = [apply_threshold(table)["threshold"] for table in (a, b)]
     np.testing.assert_allclose(*thresholds, rtol=0, atol=1e-5)
+
+
+def test_a_training_that_diverges_in_its_last_step_is_not_finished(corpus, tmp_path):
+    settings = ["training.learning_rate=1.0e+38", "training.schedule=constant"]
+    once = ["training={epochs: 1, batch_size: 16, optimizer: sgd, warmup_epochs: 0.0}", *settings]
+    with pytest.raises(TrainingError) as info:
+        train_run(corpus, tmp_path, *AUDIO, *once)
+    assert info.value.setting == "training.learning_rate"
+    assert not RunFolder(tmp_path).finished
 
 
 def test_training_stops_without_improvement_and_keeps_the_best_epoch(corpus, tmp_path, log):
