@@ -30,8 +30,8 @@ class TargetConfig(Settings):
     negative: list[str] = Field([], description="values of the negative class, binary only")
     range: list[float] = Field(
         [],
-        description="lowest and highest value of a severity score; required only if its instrument "
-        "is not known. Default: the range of the instrument",
+        description="lowest and highest value of a severity score; required if its instrument is "
+        "not known or target.column is not score. Default: the range of the instrument",
     )
     output: Literal["number", "linear", "classes", "ordinal"] = Field(
         "number",

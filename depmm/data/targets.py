@@ -163,7 +163,8 @@ def scale_target(
     Raises
     ------
     DataError
-        If the sessions do not have scores of one instrument, or a score is out of its range.
+        If the sessions do not have scores of one instrument, another column has no
+        ``target.range``, or a score is out of its range.
     """
     instruments = sorted(sessions["instrument"].dropna().unique())
     scale = find_scale(instruments[0] if len(instruments) == 1 else None)
@@ -183,6 +184,16 @@ def scale_target(
         return named, (0.0, float(len(scale.levels)))
     if target.range:
         lowest, highest = target.range
+    elif target.column != "score":  # its values would be called scores of the instrument
+        raise DataError(
+            f"target.column: {target.column} is not the score of an instrument, whose range is "
+            "known.",
+            setting="target.range",
+            column=target.column,
+            value=target.column,
+            remedy="Use target.column score, or give the lowest and the highest value in "
+            "target.range.",
+        )
     elif scale.lowest is not None and scale.highest is not None:
         lowest, highest = scale.lowest, scale.highest
     else:

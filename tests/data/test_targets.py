@@ -54,6 +54,19 @@ def test_a_score_outside_of_the_range_is_an_error(corpus):
     assert info.value.session == sessions["session"].iloc[1]
 
 
+@pytest.mark.parametrize("column", ["label", "age"])
+def test_only_the_score_has_the_range_and_the_levels_of_the_instrument(corpus, column):
+    sessions = corpus.manifest.sessions.head(2).assign(target=[0.0, 1.0], instrument="BDI-II")
+    target = tiny_config(corpus, f"target={{kind: severity, column: {column}}}").target
+    with pytest.raises(DataError) as info:
+        scale_target(sessions, target)
+    assert (info.value.setting, info.value.value) == ("target.range", column)
+    ranged = target.model_copy(update={"range": [0.0, 99.0]})
+    scaled, score_range = scale_target(sessions, ranged)
+    assert score_range == (0.0, 99.0)
+    assert set(scaled["instrument"]) == {column}
+
+
 def test_folds_are_stratified_by_class_or_by_the_median_score(corpus):
     sessions = corpus.manifest.sessions.head(4).assign(target=[0.0, 1.0, 1.0, 0.0])
     binary = stratification_classes(sessions, tiny_config(corpus).target)
