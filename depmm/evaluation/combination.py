@@ -56,8 +56,10 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
 
     Where a run has no validation rows in a fold, those of the other runs are left out: a threshold
     that is chosen on the logits of one run does not hold for a sum. The threshold of the
-    combination is then 0.5. A column ``threshold`` of a table does not hold for a sum either. A
-    table without split, fold and seed is combined with every fold and seed of the first run.
+    combination is then 0.5. Where a run has no predictions of train rows in a fold, train rows have
+    no combined prediction; their labels are kept for the baselines. A column ``threshold`` of a
+    table does not hold for a sum either. A table without split, fold and seed is combined with
+    every fold and seed of the first run.
 
     Parameters
     ----------
@@ -100,7 +102,7 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
                 value=name,
                 remedy="Combine runs of the same target.",
             )
-    notes += _leave_out_validation(checked)
+    notes += _leave_out_validation(checked, columns[first])
     rows = pd.concat([table.assign(run=name) for name, table in checked.items()])
     _check_measured(rows)
     predicted = rows.dropna(subset=[columns[first]])
@@ -117,6 +119,8 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     kept = [name for name in PREDICTIONS.names if name in rows and name != "gate_std"]
     # covariates of the first run that knows them
     joined = rows.groupby(_ROW, sort=True)[[n for n in kept if n not in _ROW]].first()
+    combined, left_out = _leave_out_training(values, combined, joined["split"])
+    notes += left_out
     for name in ("y_prob", "score_pred"):
         joined[name] = combined if name == columns[first] else np.nan
     result = check_predictions(joined.reset_index()[kept])
@@ -150,7 +154,27 @@ def _take_folds(tables: Mapping[str, pd.DataFrame], notes: list[str]) -> dict[st
     return completed
 
 
-def _leave_out_validation(checked: dict[str, pd.DataFrame]) -> list[str]:
+def _leave_out_training(
+    values: pd.DataFrame, combined: pd.Series, split: pd.Series
+) -> tuple[pd.Series, list[str]]:
+    """Leave out predictions of train rows of each (seed, fold) in which a run has none.
+
+    They would be those of the other runs, and the gap to the test rows would not be that of a sum.
+    """
+    train = values[split.reindex(values.index) == "train"]
+    lacking = train.isna().groupby(level=["seed", "fold"]).transform("all")
+    rows = lacking.index[lacking.any(axis=1)]
+    if rows.empty:
+        return combined, []
+    missing = lacking.columns[lacking.any()]
+    note = (
+        f"{len(rows)} train rows have no combined prediction, because {' and '.join(missing)} has "
+        "none."
+    )
+    return combined.drop(rows), [note]
+
+
+def _leave_out_validation(checked: dict[str, pd.DataFrame], predicted: str) -> list[str]:
     """Leave out validation rows of each (seed, fold) in which a run has none."""
     of_run = {name: table[table["split"] == "validation"] for name, table in checked.items()}
     models = {n: set(zip(t["seed"], t["fold"], strict=True)) for n, t in of_run.items()}
@@ -166,9 +190,10 @@ def _leave_out_validation(checked: dict[str, pd.DataFrame]) -> list[str]:
         left_out += int(drop.sum())
         checked[name] = table[~drop].reset_index(drop=True)
     missing = [name for name, found in models.items() if incomplete - found]
+    binary = predicted == "y_prob"
+    effect = ": the decision threshold of the combination is 0.5." if binary else "."
     return [
-        f"{left_out} validation rows are left out, because {' and '.join(missing)} has none: the "
-        "decision threshold of the combination is 0.5."
+        f"{left_out} validation rows are left out, because {' and '.join(missing)} has none{effect}"
     ]
 
 

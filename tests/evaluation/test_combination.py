@@ -98,6 +98,18 @@ def test_a_table_without_folds_is_combined_with_every_fold_and_seed():
     assert any("with 2 models" in note for note in combined.notes)
 
 
+@pytest.mark.parametrize("drop", [True, False])
+def test_train_rows_that_a_run_does_not_predict_are_not_those_of_the_other(drop):
+    train = FACE["split"] == "train"
+    face = FACE[~train] if drop else FACE.assign(y_prob=FACE["y_prob"].mask(train))
+    combined = combine_predictions({"audio": AUDIO, "face": face})
+    rows = combined.predictions.set_index("subject")
+    assert rows.loc[["p0", "p1"], "y_prob"].isna().all()
+    assert rows.loc[["p0", "p1"], "y_true"].tolist() == [0, 1]  # of the baselines
+    assert rows["y_prob"].notna().sum() == 4
+    assert [note for note in combined.notes if "face" in note]
+
+
 def test_each_fold_and_seed_is_combined_with_its_own():
     def repeat(first):
         folds = [
