@@ -36,6 +36,7 @@ from depmm.data.precompute import ensure_embeddings
 from depmm.device import choose_device, float32_precision
 from depmm.errors import did_you_mean
 from depmm.files.checksums import read_json, write_text
+from depmm.interpret.attribution.tested_labels import warn_of_lost_sessions
 from depmm.interpret.errors import ProbeError
 from depmm.models.erasure import LayerInput, fit_erasers, read_layer_inputs
 from depmm.models.model import DepressionModel
@@ -151,6 +152,7 @@ def embed_run(
     config = load_config(folder.config, overrides)
     split = SplitConfig(kind="file", file=folder.split)  # that of the training
     data = load_experiment_data(config.model_copy(update={"split": split}))
+    warn_of_lost_sessions(data, folder, ["train", "validation", "test"])
     model = DepressionModel.from_pretrained(folder.path).to(device).eval()
     with float32_precision("highest", device):
         data = ensure_embeddings(model.encoders, data, device)

@@ -25,7 +25,7 @@ from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.interpret.attribution.measure_occlusion import occlude_measured_steps
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.row_annotator import RowAnnotator
-from depmm.interpret.attribution.tested_labels import with_tested_labels
+from depmm.interpret.attribution.tested_labels import warn_of_lost_sessions, with_tested_labels
 from depmm.interpret.errors import ExplanationError
 from depmm.models.classical.model import ClassicalModel, build_front_end
 from depmm.models.classical.saved import load_model
@@ -75,6 +75,7 @@ def explain_classical(
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
+            warn_of_lost_sessions(data, folder, [split])
             if changed and config.target.kind == "binary":
                 data = with_tested_labels(data, folder)
             steps = read_manifest(config.data.manifest).steps

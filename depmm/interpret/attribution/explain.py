@@ -29,7 +29,7 @@ from depmm.interpret.attribution.methods import (
     TRAINING,
 )
 from depmm.interpret.attribution.parquet_stream import ParquetStream
-from depmm.interpret.attribution.tested_labels import with_tested_labels
+from depmm.interpret.attribution.tested_labels import warn_of_lost_sessions, with_tested_labels
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
 from depmm.runs.moved import check_locations, check_manifest
@@ -167,6 +167,7 @@ def _explain(
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
+            warn_of_lost_sessions(data, folder, [split])
             if changed and config.target.kind == "binary":
                 data = with_tested_labels(data, folder)
             steps = read_manifest(config.data.manifest).steps

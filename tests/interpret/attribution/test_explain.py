@@ -215,7 +215,8 @@ def run(corpus, tmp_path):
     )
     config = load_config(corpus.config)
     (tmp_path / "config.yaml").write_text(dump_config(config))
-    pd.DataFrame().to_parquet(tmp_path / "predictions.parquet")
+    empty = pd.DataFrame(columns=["corpus", "subject", "session", "split", "y_prob"])
+    empty.to_parquet(tmp_path / "predictions.parquet")
     return tmp_path
 
 
@@ -298,3 +299,21 @@ def test_labels_are_those_that_were_tested(corpus, tmp_path):
     explained = pd.read_parquet(run / "attributions.parquet").drop_duplicates("session")
     assert len(explained)
     assert explained["label"].tolist() == tested[explained["session"]].tolist()
+
+
+def test_sessions_that_the_data_no_longer_contain_are_counted(corpus, tmp_path, caplog):
+    run = train(corpus.config, [f"out={tmp_path}", "name=lost"])
+    predictions = pd.read_parquet(run / "predictions.parquet")
+    lost, *kept = predictions.loc[predictions["split"] == "test", "session"]
+    rest = f"session != {lost!r}"
+    tables = {name: getattr(corpus.manifest, name).query(rest) for name in ("sessions", "steps")}
+    write_manifest(replace(corpus.manifest, **tables), tmp_path / "manifest")
+    caplog.clear()
+    explain(run, overrides=[f"data.manifest={tmp_path / 'manifest'}"])
+    explained = pd.read_parquet(run / "attributions.parquet")
+    assert set(explained["session"]) == set(kept)
+    assert f"1 of {len(kept) + 1} sessions" in caplog.text
+    assert lost in caplog.text
+    caplog.clear()
+    explain(run)
+    assert "sessions" not in caplog.text
