@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.config import Config, load_experiment
+from depmm.config import ClassicalConfig, Config, Experiment, load_experiment
 from depmm.interpret.attribution.methods import PERMUTATION, SELECTED, STEP_METHODS
 from depmm.interpret.query.explained_run import MODEL_KEY, add_subject_column
 from depmm.interpret.query.group_effects import UNIT, compare_columns
@@ -67,11 +67,13 @@ def list_reference_notes(run: Path, measure: str) -> list[str]:
     if measure.startswith(SELECTED):
         return []
     if _is_relative(run, measure):
+        other = "Use depmm explain --reference training (except for permutation)."
+        if isinstance(_read_config(run), ClassicalConfig):
+            other = "Classical models have no other reference."
         return [
             "The attributions are relative to the subject's other words: a word without an effect "
             "differs between the labels if other words have effects of one direction, and what is "
-            "common to all words does not appear. Use depmm explain --reference training (except "
-            "for permutation)."
+            f"common to all words does not appear. {other}"
         ]
     notes = []
     rare = read_table(
@@ -192,7 +194,11 @@ def _is_relative(run: Path, measure: str) -> bool:
     return SESSION_MEAN in set(table["reference"])
 
 
-def _subtracts_session_mean(run: Path) -> bool:
+def _read_config(run: Path) -> Experiment | None:
     path = RunFolder(run).config
-    config = load_experiment(path) if path.is_file() else None
+    return load_experiment(path) if path.is_file() else None
+
+
+def _subtracts_session_mean(run: Path) -> bool:
+    config = _read_config(run)
     return isinstance(config, Config) and config.model.subtract_session_mean

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from explained_runs import FAST, WORDS, make_tables, write_run
 
-from depmm.config import dump_config, load_config
+from depmm.config import dump_config, load_config, load_experiment
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.ask import ask
 from depmm.interpret.query.explained_by import ONE_ORDER
@@ -13,6 +13,7 @@ from depmm.interpret.query.references import (
     ALL_STEPS,
     TO_OTHER_WORDS,
     TO_TRAINING,
+    list_reference_notes,
     read_all_steps,
 )
 
@@ -69,6 +70,10 @@ def test_titles_say_what_attributions_are_relative_to(run, tmp_path):
         result = ask(relative, question)
         assert TO_OTHER_WORDS in result.attrs["title"]
     assert any(TO_OTHER_WORDS in note for note in ask(relative, "words-by-label").attrs["notes"])
+    advice = "--reference training"  # which the occlusion of classical models does not have
+    assert any(advice in note for note in list_reference_notes(relative, "occlusion"))
+    (relative / "config.yaml").write_text(dump_config(load_experiment("classical_demo")))
+    assert not any(advice in note for note in list_reference_notes(relative, "occlusion"))
     assert TO_OTHER_WORDS not in ask(relative, "words-by-encoder").attrs["title"]
     # permutation replaces a step by steps of the same session in any case
     permuted = write_run(tmp_path / "permuted", tables | {"attributions": steps})
