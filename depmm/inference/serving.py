@@ -9,6 +9,7 @@ from socket import socket
 
 from depmm.errors import DepmmError
 from depmm.inference.predictor import Predictor
+from depmm.media.video.face_landmarker import find_landmarker, find_local_landmarker
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ def serve(
     ServeError
         If the extra ``serve`` is not installed, the address is not that of this computer alone and
         ``allow_network`` is False, or the port is in use.
+    MediaError
+        If ``landmarker`` does not exist.
     InferenceError, RunError
         If the run cannot be used.
     """
@@ -75,7 +78,16 @@ def serve(
             remedy="Leave out --host, or add --allow-network if every computer that reaches this "
             "one may send recordings.",
         )
+    if landmarker is not None:  # otherwise every video would be refused, after its upload
+        find_landmarker(landmarker)
     predictor = Predictor(run)
+    needs_model = landmarker is None and "face" in predictor.trained_run.tracks
+    if needs_model and find_local_landmarker() is None:
+        logger.warning(
+            "The face model is missing, and is downloaded for the first video. Without a "
+            "connection, videos cannot be predicted: run depmm download faces first, or give "
+            "--landmarker."
+        )
     service = PredictionService(
         functools.partial(predictor.predict, landmarker=landmarker, isolate=True, view=True),
         predictor.trained_run.description,

@@ -13,6 +13,7 @@ from depmm.inference import InferenceError, serve_app
 from depmm.inference.predictor import Predictor
 from depmm.inference.serve_app import MAX_WAITING, PredictionService, is_loopback
 from depmm.inference.serving import ServeError, serve
+from depmm.media.errors import MediaError
 
 URL = "http://127.0.0.1:8765"
 
@@ -167,6 +168,15 @@ def test_only_this_computer_is_served_without_an_option(run_folder, monkeypatch)
     with pytest.raises(ServeError) as info:
         serve(run_folder)
     assert "depmm[serve]" in info.value.remedy
+
+
+def test_a_face_model_that_does_not_exist_is_an_error_before_the_first_upload(
+    run_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("uvicorn.Server.run", lambda server: None)
+    with pytest.raises(MediaError) as info:
+        serve(run_folder, landmarker=tmp_path / "no.task")
+    assert info.value.file == tmp_path / "no.task"
 
 
 @pytest.mark.slow
