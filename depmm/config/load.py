@@ -343,6 +343,14 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise ConfigError(
             f"override {shortened}: {error}.", setting=key, value=raw, remedy=error.remedy
         ) from None
+    if value == {}:
+        raise ConfigError(
+            f"override {shortened}: settings are changed one by one, so that none in braces change "
+            "nothing.",
+            setting=key,
+            value=raw,
+            remedy="Give the settings to change, or null for a section that can be left out.",
+        )
     return _nest(key, value)
 
 

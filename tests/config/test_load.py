@@ -98,6 +98,12 @@ def test_no_mixed_precision_needs_no_quotes():
     assert info.value.setting == "training.mixed_precision"
 
 
+def test_empty_braces_are_refused_because_they_would_change_nothing():
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, ["training={}"])
+    assert (info.value.setting, info.value.value) == ("training", "{}")
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_kind_replaces_the_section_of_the_config_and_not_other_overrides(order):
     overrides = ["target.column=score", "target.kind=severity"][::order]
