@@ -15,6 +15,9 @@ from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import find_scale
 from depmm.corpora.manifest import Manifest
 
+# a config of acted speech names emotions; these settings predict the column of 0 and 1 instead
+LABEL_SETTINGS = 'target.column=label "target.positive=[]" "target.negative=[]"'
+
 
 @dataclass(frozen=True)
 class LabelDefinition:
@@ -165,7 +168,8 @@ def _check_column(corpus: str, sessions: pd.DataFrame, target: TargetConfig) -> 
             f"{corpus}: no session has a value of target.column {target.column}.",
             column=target.column,
             value=corpus,
-            remedy="Choose a column that all corpora have, or leave the corpus out.",
+            remedy="Choose a column that all corpora have, or leave the corpus out. To predict the "
+            f"label of each corpus: {LABEL_SETTINGS}.",
         )
     known = set(sessions[target.column].dropna())
     for name in ("positive", "negative"):
@@ -175,8 +179,9 @@ def _check_column(corpus: str, sessions: pd.DataFrame, target: TargetConfig) -> 
                 f"{corpus}: no session has a value of target.{name}: {', '.join(values)}.",
                 column=target.column,
                 value=corpus,
-                remedy=f"Its values are {', '.join(map(repr, sorted(known)))}: list those of all "
-                f"corpora in target.{name}.",
+                remedy=f"The values of {target.column} are {', '.join(map(str, sorted(known)))}: "
+                f"list those of all corpora in target.{name}; for a column of 0 and 1: "
+                f"{LABEL_SETTINGS}.",
             )
 
 

@@ -82,3 +82,17 @@ def test_classes_of_other_corpora_are_left_out():
     target = TargetConfig(column="emotion", positive=["sadness", "sad"], negative=["neutral"])
     assert restrict_target(target, sessions).positive == ["sad"]
     assert restrict_target(TargetConfig(), sessions) == TargetConfig()
+
+
+def test_a_config_of_emotions_says_how_the_label_is_predicted(phq8, phq9):
+    corpora = {"daic": phq8, "modma": phq9}
+    emotions = TargetConfig(column="emotion", positive=["sad"], negative=["neutral"])
+    for column in ("emotion", "label"):
+        target = emotions.model_copy(update={"column": column})
+        with pytest.raises(ManifestError) as caught:
+            check_joint_target(corpora, target)
+        assert caught.value.column == column
+        assert (
+            'target.column=label "target.positive=[]" "target.negative=[]"' in caught.value.remedy
+        )
+        assert "int64" not in str(caught.value)
