@@ -25,6 +25,7 @@ from depmm.runs.folder import (
     list_model_folders,
     missing_run,
     read_tuning,
+    refuse_cross_corpus,
 )
 from depmm.runs.ledger import list_runs_on_manifest
 
@@ -134,6 +135,7 @@ def read_run(path: Path) -> RunContents:
         return RunContents(path.parent, path.stem, _read_checked(path))
     run = RunFolder(path)
     if not run.finished:
+        refuse_cross_corpus(path)
         raise RunError(
             f"{path} does not contain predictions.parquet. Finish its training, or check the path.",
             file=run.predictions,

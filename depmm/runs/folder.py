@@ -33,6 +33,12 @@ from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.runs import TUNING
 
 COMBINATION = "combination.json"
+_WRITTEN_BY = {  # what only this command writes, from its start
+    "train": "split.csv",
+    "cross-validate": "seed-*-fold-*",
+    "cross-corpus": "manifests",
+    "combine": COMBINATION,
+}
 
 
 class RunError(DepmmError):
@@ -85,6 +91,31 @@ class RunFolder:
             If another process trains in this folder.
         """
         return locked_folder(self.path, "train")
+
+    def check_command(self, command: str) -> None:
+        """Check that the folder does not contain the result of another command.
+
+        The models of both would be read as those of one run: subjects would be explained twice.
+
+        Parameters
+        ----------
+        command : {"train", "cross-validate", "cross-corpus"}
+            Command that is about to write into the folder.
+
+        Raises
+        ------
+        ConfigError
+            If another command has written into it.
+        """
+        for other, pattern in _WRITTEN_BY.items():
+            if other != command and next(self.path.glob(pattern), None):
+                raise ConfigError(
+                    f"{self.path} contains the result of depmm {other}.",
+                    setting="name",
+                    file=self.path,
+                    value=self.path.name,
+                    remedy="Choose another name=..., or delete the folder.",
+                )
 
     def write_split(self, split: pd.DataFrame) -> None:
         """Write the split of the subjects, which an interrupted training must not change.
@@ -265,6 +296,7 @@ def find_model_folders(path: Path) -> list[RunFolder]:
     if not folders and not path.is_dir():
         raise missing_run(path)
     refuse_combination(path)
+    refuse_cross_corpus(path)
     if not folders:
         raise RunError(
             f"{path} does not contain a trained network.",
@@ -293,6 +325,27 @@ def refuse_combination(path: Path) -> None:
             f"{path} is a combination of the predictions of {runs}, without a model of its own.",
             file=path,
             remedy="Explain, ask, or predict recordings with, these runs.",
+        )
+
+
+def refuse_cross_corpus(path: Path) -> None:
+    """Refuse the folder of an experiment across corpora where a run is needed.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run.
+
+    Raises
+    ------
+    RunError
+        If the folder is one of ``depmm cross-corpus``.
+    """
+    if names := sorted(row.name for row in path.glob(f"{_WRITTEN_BY['cross-corpus']}/*")):
+        raise RunError(
+            f"{path} contains the runs of depmm cross-corpus, and is none itself.",
+            file=path,
+            remedy=f"Give one of them: {', '.join(str(path / name) for name in names)}.",
         )
 
 

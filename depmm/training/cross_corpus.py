@@ -216,7 +216,8 @@ def cross_corpus(
     Raises
     ------
     ConfigError
-        If a setting cannot be used, or the folder contains runs with another config.
+        If a setting cannot be used, or the folder contains runs with another config or of
+        another command.
     CrossCorpusError
         If a manifest does not contain its corpus.
     ManifestError
@@ -247,6 +248,7 @@ def cross_corpus(
     for text in [*(label.text for label in labels), *notes]:
         logger.info("%s", text)
     folder = config.out / config.name
+    RunFolder(folder).check_command("cross-corpus")
     accelerator = accelerator or build_accelerator(config)
     stores = {name: places[name].store for name in names}
     store = joined_location(stores, folder / "store")

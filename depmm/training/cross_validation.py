@@ -77,7 +77,8 @@ def cross_validate(
     Raises
     ------
     ConfigError
-        If a setting or a seed cannot be used, or the folder contains a run with another config.
+        If a setting or a seed cannot be used, or the folder contains a run with another
+        config or of another command.
     LockedError
         If another process trains in the folder.
     DepmmError
@@ -96,6 +97,7 @@ def cross_validate(
     _check_seeds(config, seeds)
     accelerator = accelerator or build_accelerator(config)
     pooled = RunFolder(config.out / config.name)
+    pooled.check_command("cross-validate")
     # before the folder is created; seeds do not change the folds
     n_folds = count_folds(load_experiment_data(config).sessions, config.split)
     with pooled.locked() if accelerator.is_main_process else nullcontext():

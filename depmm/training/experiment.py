@@ -38,7 +38,8 @@ def train(
     Raises
     ------
     ConfigError
-        If a setting cannot be used, or the folder contains a run with another config.
+        If a setting cannot be used, or the folder contains a run with another config or
+        of another command.
     DepmmError
         If manifest, store, split or initial weights do not match the config.
 
@@ -51,6 +52,7 @@ def train(
     """
     config = load_config(config, overrides)
     run = RunFolder(config.out / config.name)
+    run.check_command("train")
     train_network(config, run, accelerator or build_accelerator(config))
     return run.path
 

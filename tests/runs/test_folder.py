@@ -9,6 +9,7 @@ import yaml
 
 from depmm.config import ConfigError, load_config, load_experiment
 from depmm.corpora.manifest import write_manifest
+from depmm.runs.contents import read_run
 from depmm.runs.folder import RunError, RunFolder, find_model_folders, list_model_folders
 
 
@@ -87,3 +88,29 @@ def test_an_interrupted_run_is_not_continued_with_another_split(tmp_path):
     with pytest.raises(RunError) as info:
         run.write_split(split.assign(split=names[::-1]))
     assert info.value.file == run.split
+
+
+def test_a_folder_belongs_to_one_command(tmp_path):
+    marks = {
+        "train": "split.csv", "cross-validate": "seed-0-fold-0",
+        "cross-corpus": "manifests/train-a", "combine": "combination.json",
+    }  # fmt: skip
+    for owner, mark in marks.items():
+        run = RunFolder(tmp_path / owner)
+        run.check_command("train")  # does not exist yet
+        (run.path / mark).mkdir(parents=True)
+        for command in ("train", "cross-validate", "cross-corpus"):
+            if command == owner:
+                run.check_command(command)
+                continue
+            with pytest.raises(ConfigError) as info:
+                run.check_command(command)
+            assert (info.value.setting, info.value.value) == ("name", owner)
+
+
+def test_the_folder_of_an_experiment_across_corpora_names_its_runs(tmp_path):
+    (tmp_path / "manifests" / "train-eatd").mkdir(parents=True)
+    for read in (find_model_folders, read_run):
+        with pytest.raises(RunError) as info:
+            read(tmp_path)
+        assert str(tmp_path / "train-eatd") in info.value.remedy
