@@ -56,8 +56,8 @@ def evaluate(
     Raises
     ------
     EvaluationError
-        If several runs are given without ``pool``, have no ``out``, are given twice or have
-        different confidence levels or decision thresholds.
+        If no run or an unknown checklist is given, or if several runs are given without ``pool``,
+        have no ``out``, are given twice or have different confidence levels or decision thresholds.
     DepmmError
         If a run is not finished or a predictions table cannot be used.
     LockedError
@@ -72,8 +72,13 @@ def evaluate(
     """
     import pandas as pd
 
+    from depmm.evaluation.reports.checklists.pages import CHECKLISTS
     from depmm.runs.contents import naming_file, read_run
 
+    # a text instead of a sequence is a sequence of letters
+    if unknown := [name for name in checklists if name not in CHECKLISTS]:
+        known = ", ".join(CHECKLISTS)
+        raise _no_checklist("checklists", f"{unknown[0]!r} is unknown. Known: {known}")
     folder = None if out is None else Path(out)
     if isinstance(run, pd.DataFrame):
         if checklists and folder is None:
@@ -81,6 +86,8 @@ def evaluate(
         with _writing(folder):
             return _evaluate_table(run, folder, unit, checklists)
     paths = [Path(run)] if isinstance(run, str | Path) else [Path(path) for path in run]
+    if not paths:
+        raise EvaluationError("No run is given.", setting="run", remedy="Give its folder.")
     if len(paths) == 1:
         contents = read_run(paths[0])
         with _writing(folder or contents.path), naming_file(paths[0]):

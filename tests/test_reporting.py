@@ -67,6 +67,17 @@ def test_several_runs_are_compared_by_another_command(tmp_path, tables):
     assert not (tmp_path / "report").exists()
 
 
+def test_no_run_and_unknown_checklists_are_refused_before_anything_is_written(tmp_path, tables):
+    with pytest.raises(EvaluationError) as info:
+        depmm.evaluate([], out=tmp_path / "report", pool=True)
+    assert info.value.setting == "run"
+    for names in (["tripod"], "reforms"):  # a text is no sequence of names
+        with pytest.raises(EvaluationError) as info:
+            depmm.evaluate(tables[0], out=tmp_path / "report", checklists=names)
+        assert info.value.setting == "checklists"
+    assert not (tmp_path / "report").exists()
+
+
 def test_an_undefined_metric_is_in_the_summary():
     entry = {"value": None, "undefined": "all tested sessions are negative"}
     (line,) = summary_lines({"kind": "run", "metrics": {"auroc": entry}})

@@ -234,7 +234,10 @@ def _get_step_reference(
 def _absence_reason(table: str, fusion: str) -> str:
     match table:
         case "faithfulness":
-            return "it compares methods of steps; request one with --method, for example shapley"
+            return (
+                "it compares methods of steps in sessions of several steps; request one with "
+                "--method, for example shapley"
+            )
         case "region_attributions":
             return f"request it with --method {GRAD_CAM}"
         case "region_occlusion":
