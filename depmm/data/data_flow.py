@@ -1,7 +1,9 @@
 """What ``data_summary.json`` contains: the sessions at each stage, and how much of them is read."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -22,7 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 def record_data_summary(
-    config: Experiment, data: ExperimentData, path: Path, log: bool = True
+    config: Experiment,
+    data: ExperimentData,
+    path: Path,
+    log: bool = True,
+    max_crops: Mapping[str, int | None] = MappingProxyType({}),
 ) -> None:
     """Write ``data_summary.json`` of a training, and log how much of each modality is read.
 
@@ -36,13 +42,15 @@ def record_data_summary(
         The file.
     log : bool, default True
         Whether to log the amounts.
+    max_crops : mapping of str to int or None, optional
+        Largest number of crops of a step that the encoder of a modality reads; by default all.
 
     Raises
     ------
     StoreError
         If a stored session is missing or damaged.
     """
-    used = measure_used_signal(data.dataset, data.steps)
+    used = measure_used_signal(data.dataset, data.steps, max_crops)
     summary = DataSummary(
         used_signal={name: used[name] for name in list_limited_modalities(config)},
         flow=measure_data_flow(config, data),

@@ -4,7 +4,8 @@ The parts are those of evaluation, without augmentation; training reads parts of
 random positions. A second of a recording that several steps contain is counted once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,11 @@ def list_limited_modalities(config: Experiment) -> list[str]:
     return [name for name, sets in measures.items() if {"mfcc", "stream"} & set(sets)]
 
 
-def measure_used_signal(dataset: SessionDataset, steps: pd.DataFrame) -> dict[str, UsedSignal]:
+def measure_used_signal(
+    dataset: SessionDataset,
+    steps: pd.DataFrame,
+    max_crops: Mapping[str, int | None] = MappingProxyType({}),
+) -> dict[str, UsedSignal]:
     """Measure how much of all sessions of a dataset is read.
 
     Parameters
@@ -48,6 +53,8 @@ def measure_used_signal(dataset: SessionDataset, steps: pd.DataFrame) -> dict[st
         The sessions.
     steps : DataFrame
         Steps of the manifest, of at least these sessions.
+    max_crops : mapping of str to int or None, optional
+        As in :func:`measure_session`.
 
     Returns
     -------
@@ -64,7 +71,10 @@ def measure_used_signal(dataset: SessionDataset, steps: pd.DataFrame) -> dict[st
     for index, key in enumerate(dataset.session_keys):
         mask = None if dataset.step_masks is None else dataset.step_masks[index]
         with dataset.store.read(*key) as reader:
-            for name, used in measure_session(reader, dataset.settings, files[key], mask).items():
+            amounts = measure_session(
+                reader, dataset.settings, files[key], mask, max_crops=max_crops
+            )
+            for name, used in amounts.items():
                 total.setdefault(name, UsedSignal(used.unit)).add(used)
     return total
 
@@ -75,6 +85,7 @@ def measure_session(
     files: Sequence[str | None],
     step_mask: np.ndarray | None = None,
     duration_s: float | None = None,
+    max_crops: Mapping[str, int | None] = MappingProxyType({}),
 ) -> dict[str, UsedSignal]:
     """Measure how much of a stored session is read.
 
@@ -91,6 +102,8 @@ def measure_session(
     duration_s : float, optional
         Length of the recording in seconds, if all steps are parts of it; by default, a recording
         ends with its last step.
+    max_crops : mapping of str to int or None, optional
+        Largest number of crops of a step that the encoder of a modality reads; by default all.
 
     Returns
     -------
@@ -99,5 +112,9 @@ def measure_session(
     """
     n_steps = reader.summary["n_steps"]
     mask = np.ones(n_steps, bool) if step_mask is None else step_mask
-    session = ReadSession(reader, files, mask, duration_s)
-    return {name: build_signal(name, data).measure(session) for name in data.modalities}
+    return {
+        name: build_signal(name, data).measure(
+            ReadSession(reader, files, mask, duration_s, max_crops.get(name))
+        )
+        for name in data.modalities
+    }

@@ -282,10 +282,12 @@ def _measure_used(readings: list[Reading], file: Path, duration_s: float) -> dic
         run, dataset = reading.run, reading.dataset
         files = [file.name] * len(reading.divided.table)
         mask = None if dataset.step_masks is None else dataset.step_masks[0]
-        with dataset.store.read(*SESSION) as reader:
-            used = measure_session(reader, dataset.settings, files, mask, duration_s)
-        for name in list_limited_modalities(run.config):
-            amounts.setdefault(name, []).extend([used[name]] * len(run.configs))
+        for key in run.configs:
+            max_crops = run.models[key].max_crops if run.models else {}
+            with dataset.store.read(*SESSION) as reader:
+                used = measure_session(reader, dataset.settings, files, mask, duration_s, max_crops)
+            for name in list_limited_modalities(run.config):
+                amounts.setdefault(name, []).append(used[name])
     return {name: average_used(of_models) for name, of_models in amounts.items()}
 
 

@@ -86,6 +86,11 @@ class DepressionModel(PreTrainedModel):
             if buffer.is_floating_point() and not name.rpartition(".")[2].startswith("running_")
         }
 
+    @property
+    def max_crops(self) -> dict[str, int | None]:
+        """Largest number of crops of a step that each encoder reads, by modality."""
+        return {name: cast(Encoder, part).max_crops for name, part in self.encoders.items()}
+
     @classmethod
     def from_pretrained(
         cls,

@@ -122,16 +122,15 @@ def _train_network(
     if not inner:
         check_trackers(settings.trackers)
     log_data(data, accelerator, log_common)
-    if accelerator.is_main_process:
-        if log_common:
-            log_pretraining(config, data)
-        if not inner:
-            record_data_summary(config, data, run.data_summary, log=log_common)
+    if accelerator.is_main_process and log_common:
+        log_pretraining(config, data)
 
     torch.manual_seed(config.seed)
     model = build_model(
         config.model, config.target.kind, data.score_range, config.target.output
     ).train()
+    if accelerator.is_main_process and not inner:
+        record_data_summary(config, data, run.data_summary, log_common, model.max_crops)
     add_nuisance_heads(model, data, settings.adversarial)
     if settings.concept_erasure is not None:
         encode_erased(data.sessions, settings.concept_erasure)  # an error, before the training

@@ -92,6 +92,11 @@ def test_frames_of_a_step_are_counted(tmp_path):
     assert n_frames > 6
     assert (used.total, used.used) == (n_frames, 6)
     assert sum(used.left_out.values()) == n_frames - 6
+    # of an encoder that reads fewer crops than the dataset, such as a video transformer
+    fewer = measure_used_signal(dataset, manifest.steps, {"face": 2})["face"]
+    assert (fewer.total, fewer.used) == (n_frames, 4)
+    assert list(fewer.left_out.values()) == [*used.left_out.values(), 2]
+    assert measure_used_signal(dataset, manifest.steps, {"face": 9})["face"] == used
 
 
 def test_measures_of_whole_steps_have_no_limits():

@@ -1,5 +1,6 @@
 """Predictions of a cross-validation in which each fold has its own settings ``data``."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,18 @@ def test_the_used_signal_is_the_mean_of_the_models(network, recording):
     # the page marks what any of the models reads
     read = sum(span.end_s - span.start_s for span in prediction.view.sound_read)
     assert read == pytest.approx(alone[1].used, abs=0.03)
+
+
+def test_an_encoder_may_read_fewer_crops_than_the_dataset(corpus, recording, tmp_path):
+    face = "model.encoders={face: {kind: frame_mean, frames: 2}}"
+    data = ["data.modalities=[face]", "data.frames_per_step=3", "data.face_size=32"]
+    run = train_tiny(corpus, tmp_path / "run", *data, "model.encoders.audio=null", face)
+    summary = json.loads((run / "data_summary.json").read_text())["used_signal"]["face"]
+    file, steps = recording(SESSION)
+    predicted = Predictor(run).predict(file, steps, aligned=True).used_signal["face"]
+    assert predicted.used == 2 * 4  # steps
+    reason = list(predicted.left_out)[-1]
+    assert 0 < predicted.left_out[reason] <= 4  # a step can have fewer than 3 crops
+    n_steps = len(corpus.manifest.steps)
+    assert 2 * n_steps - 2 < summary["used"] <= 2 * n_steps
+    assert 0 < summary["left_out"][reason] <= n_steps

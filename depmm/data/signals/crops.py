@@ -130,7 +130,10 @@ class CropsSignal(StepSignal):
         steps = range(reader.summary["n_steps"])
         frames = [reader.face_frames(step) for step in steps]
         selected = [frames[step] for step in steps if session.step_mask[step]]
-        used = [select_evenly(indices, limit) for indices in selected]
+        chosen = [select_evenly(indices, limit) for indices in selected]
+        max_crops = session.max_crops or limit
+        n_chosen = count_distinct(chosen)
+        n_used = count_distinct([select_evenly(indices, max_crops) for indices in chosen])
         total, with_face = reader.summary["n_frames"], reader.summary["n_frames_with_face"]
         n_selected = count_distinct(selected)
         return count_used(
@@ -139,7 +142,9 @@ class CropsSignal(StepSignal):
             {
                 "without a face": total - with_face,
                 NOT_SELECTED: with_face - n_selected,
-                f"behind data.frames_per_step = {limit}": n_selected - count_distinct(used),
+                f"behind data.frames_per_step = {limit}": n_selected - n_chosen,
+                f"more than the crops of a step that the encoder reads = {max_crops}": n_chosen
+                - n_used,
             },
         )
 

@@ -31,12 +31,15 @@ class ReadSession:
     duration_s : float, optional
         Length of the recording in seconds, if all steps are parts of it; by default, a recording
         ends with its last step.
+    max_crops : int, optional
+        Largest number of crops of a step that the encoder reads; by default all of them.
     """
 
     reader: SessionReader
     files: Sequence[str | None]
     step_mask: np.ndarray
     duration_s: float | None = None
+    max_crops: int | None = None
 
 
 class StepSignal(ABC):

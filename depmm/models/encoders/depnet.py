@@ -114,7 +114,7 @@ class _FrameEncoder(PrecomputableEncoder):
         self, squeeze_excitation: bool, weights_layout: WeightsLayout, frozen: bool, frames: int
     ) -> None:
         super().__init__()
-        self.frames = frames
+        self.frames = self.max_crops = frames
         self.frozen = frozen
         self.backbone = FaceBackbone(squeeze_excitation, weights_layout, frozen)
         self.precompute_settings = {

@@ -127,9 +127,12 @@ class Encoder(nn.Module, ABC):
     ----------
     embed_dim : int
         Size of the vector of a step, `D`.
+    max_crops : int or None, default None
+        Largest number of crops of a step that are encoded; None: all of them.
     """
 
     embed_dim: int
+    max_crops: int | None = None
 
     @abstractmethod
     def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:

@@ -75,7 +75,7 @@ class VideoTransformer(PretrainedEncoder):
         super().__init__(source, adaptation, lora, layer, embed_dim, dropout, architecture)
         self.preprocessing = ImageProcessing(**architecture["processor"])
         self.class_token = has_class_token(self.backbone)
-        self.n_frames = clip_length(self.backbone.config, source)
+        self.n_frames = self.max_crops = clip_length(self.backbone.config, source)
 
     @classmethod
     def describe(cls, source: str) -> dict[str, Any]:
