@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 import soundfile
 from recordings import SETTINGS, extract_all, manifest_of, write_video
+from simulated_layouts import HEAD
 
 from depmm.config import SAMPLE_RATE, DataConfig, StepsConfig, load_experiment
+from depmm.corpora.index import index_corpus
+from depmm.corpora.spec import parse_spec
 from depmm.data.dataset import SessionDataset
 from depmm.data.signals.used import UsedSignal, count_used
 from depmm.data.used_signal import (
@@ -14,6 +17,7 @@ from depmm.data.used_signal import (
     measure_session,
     measure_used_signal,
 )
+from depmm.media.duration import duration_s
 from depmm.store.sessions import SessionStore
 
 STEPS = [  # of a recording of 12 s; 2 s overlap, 2 s are between the steps
@@ -21,6 +25,18 @@ STEPS = [  # of a recording of 12 s; 2 s overlap, 2 s are between the steps
     {"audio": "1.wav", "start_s": 2.0, "end_s": 6.0, "valence": "positive"},
     {"audio": "1.wav", "start_s": 8.0, "end_s": 10.0, "valence": "positive"},
 ]
+
+WINDOWS = (
+    HEAD
+    + """
+recordings:
+  - {pattern: "{subject}_{part}.npy", modalities: [gait],
+     features: {name: gait, rate_hz: 10, format: npy}}
+session: "{subject}"
+required_modalities: [gait]
+steps: {windows: {length_s: 1.5, hop_s: 1.0}, order: [part]}
+"""
+)
 
 
 @pytest.fixture
@@ -97,6 +113,24 @@ def test_frames_of_a_step_are_counted(tmp_path):
     assert (fewer.total, fewer.used) == (n_frames, 4)
     assert list(fewer.left_out.values()) == [*used.left_out.values(), 2]
     assert measure_used_signal(dataset, manifest.steps, {"face": 9})["face"] == used
+
+
+def test_rows_of_overlapping_windows_count_once(tmp_path):
+    root = tmp_path / "toy"
+    root.mkdir()
+    for part in "ab":  # 4.5 s, in windows of 15 rows of which 5 are in two
+        np.save(root / f"p1_{part}.npy", np.ones((45, 2)))
+    manifest, _ = index_corpus(parse_spec(WINDOWS, "toy"), root, duration_s)
+    assert len(manifest.steps) == 8
+    assert extract_all(manifest, root, tmp_path / "store").failures.empty
+    data = DataConfig(
+        manifest=tmp_path, store=tmp_path / "store", modalities=["gait"],
+        features={"gait": "gait"}, max_rows=8,
+    )  # fmt: skip
+    dataset = SessionDataset(manifest.sessions, SessionStore(tmp_path / "store", SETTINGS), data)
+    used = measure_used_signal(dataset, manifest.steps)["gait"]
+    assert (used.total, used.used) == (2 * 45, 2 * 4 * 8)
+    assert list(used.left_out.values()) == [2 * 45 - 2 * 4 * 8]
 
 
 def test_measures_of_whole_steps_have_no_limits():

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from depmm.corpora.step_durations import count_restarts
 from depmm.data.augment import Augmentation
 from depmm.data.errors import DataError
 from depmm.data.signals.signal import ReadSession, SessionKey, StepSignal, choose_start
@@ -133,7 +134,7 @@ class RowsSignal(StepSignal):
         return reader.read_features(self.stream, first, min(end, first + limit))
 
     def measure(self, session: ReadSession) -> UsedSignal:
-        """Count the rows that are read.
+        """Count the rows that are read; a row of several steps is counted once.
 
         Parameters
         ----------
@@ -146,7 +147,7 @@ class RowsSignal(StepSignal):
             The amounts.
         """
         limit = self.settings.max_rows
-        every = [np.arange(first, end) for first, end in session.reader.step_rows(self.stream)]
+        every = _row_indices(session.reader, self.stream)
         selected = [rows for rows, read in zip(every, session.step_mask, strict=True) if read]
         starts = [choose_start(len(rows), limit, None) for rows in selected]
         used = [rows[first : first + limit] for first, rows in zip(starts, selected, strict=True)]
@@ -159,3 +160,18 @@ class RowsSignal(StepSignal):
                 f"behind data.max_rows = {limit} per step": n_selected - count_distinct(used),
             },
         )
+
+
+def _row_indices(reader: SessionReader, stream: str) -> list[np.ndarray]:
+    """Index the rows of each step in the files, which are stored again in overlapping steps."""
+    ranges = reader.step_rows(stream)
+    indices = np.arange(ranges.max(initial=0))
+    if (name := f"feature.{stream}.time_s") in reader.names:
+        start_s, files = reader.summary["step_start_s"], reader.summary.get("step_file")
+        file = count_restarts(start_s) if files is None else np.array(files)
+        rows = pd.DataFrame({"time": reader.read_tensor(name), "file": -1, "step": -1})
+        for step, (first, end) in enumerate(ranges):
+            rows.iloc[first:end, 1:] = file[step], step
+        rows["repeat"] = rows.groupby(["step", "time"]).cumcount()  # rows of one time
+        indices = rows.groupby(["file", "time", "repeat"]).ngroup().to_numpy()
+    return [indices[first:end] for first, end in ranges]
