@@ -8,6 +8,9 @@ from depmm.corpora.spec_schema import Spec
 # seconds by which the length by the packets may exceed the decoded length; a window that is not
 # longer would be empty
 MIN_REMAINDER_S = 0.1
+# sums of seconds are rounded, so that the end of a window equals the start of the next one, and the
+# time of a row at it; otherwise a row would be in none of them or in both
+DECIMALS, ROUNDING_S = 9, 1e-6
 
 
 def cut_into_windows(
@@ -34,11 +37,13 @@ def cut_into_windows(
         Start and end of each window, in order; at least one window.
     """
     index, start = 0, start_s
-    while start + windows.length_s < end_s - remainder_s:
-        yield start, start + windows.length_s
+    # the rounding of sums must not decide whether a remainder is as long as remainder_s
+    limit = end_s - remainder_s - ROUNDING_S
+    while start + windows.length_s < limit:
+        yield start, round(start + windows.length_s, DECIMALS)
         index += 1
-        start = start_s + index * windows.effective_hop_s
-        if start >= end_s - remainder_s:  # the remainder is in a gap
+        start = round(start_s + index * windows.effective_hop_s, DECIMALS)
+        if start >= limit:  # the remainder is in a gap
             return
     yield start, end_s
 

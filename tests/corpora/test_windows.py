@@ -1,5 +1,7 @@
 """Windows of files, of table rows and of the command line."""
 
+import itertools
+
 import layouts
 import numpy as np
 import pytest
@@ -46,6 +48,27 @@ steps:
 def test_windows_by_hand(length_s, hop_s, end_s, expected):
     windows = Windows(length_s=length_s, hop_s=hop_s)
     np.testing.assert_allclose(list(cut_into_windows(1.0, end_s, windows)), expected, rtol=1e-9)
+
+
+def test_windows_without_a_gap_have_every_second():
+    for start_s, length_s in itertools.product(np.arange(50) / 10, (0.2, 0.3, 0.5, 1.0)):
+        for end_s in start_s + np.arange(1, 50) / 10:
+            parts = list(cut_into_windows(start_s, end_s, Windows(length_s=length_s)))
+            assert parts[0][0] == start_s
+            assert parts[-1][1] == end_s
+            assert all(after[0] == part[1] for part, after in itertools.pairwise(parts))
+            assert min(end - start for start, end in parts) > 0.0999
+
+
+@pytest.mark.parametrize("rate_hz", [10, 25, 100])
+@pytest.mark.parametrize("length_s", [0.1, 0.2, 0.3, 1.1])
+def test_a_row_at_a_boundary_is_in_the_window_that_it_starts(length_s, rate_hz):
+    times = np.arange(60 * rate_hz) / rate_hz
+    starts, ends = np.transpose(list(cut_into_windows(0.0, 60.0, Windows(length_s=length_s))))
+    found = np.searchsorted(starts, times, "right") - 1
+    assert (times < ends[found]).all()  # of windows from start to end, without the end
+    exact = np.arange(60 * rate_hz) * 1000 // rate_hz // round(1000 * length_s)
+    assert found.tolist() == exact.clip(max=len(starts) - 1).tolist()
 
 
 def test_windows_of_table_rows_keep_order_and_task(tmp_path):
