@@ -187,6 +187,10 @@ def _is_pickled(path: Path) -> bool:
 def _load_pickled(path: Path, allow_pickle: bool) -> np.ndarray:
     try:
         loaded = np.load(path, allow_pickle=allow_pickle)
+        if loaded.dtype != object:
+            return np.asarray(loaded)
+        if all(np.ndim(item) == 0 for item in loaded.flat):  # numbers, not arrays of numbers
+            return np.asarray(loaded, np.float64)
         return np.stack([np.asarray(item, np.float64) for item in loaded.reshape(-1)])
     except Exception as error:  # objects may raise anything
         raise MediaError(

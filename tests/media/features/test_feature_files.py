@@ -1,5 +1,6 @@
 """Feature files: tables, NumPy and MATLAB arrays."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,17 @@ class Payload:
 
     def __reduce__(self):
         return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("dtype", [object, np.float32])
+def test_pickled_tables_keep_their_rows(tmp_path, dtype):
+    expected = np.arange(15.0).reshape(5, 3)
+    # an array of objects, and a pickle that is not of NumPy's format
+    np.save(tmp_path / "objects.npy", expected.astype(object), allow_pickle=True)
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps(expected.astype(dtype)))
+    for name in ("objects.npy", "pickle.npy"):
+        _, values = read_rows(tmp_path / name, table(format="npy"), allow_pickle=True)
+        np.testing.assert_array_equal(values, expected)
 
 
 def test_pickled_arrays_need_the_flag(tmp_path):
