@@ -18,11 +18,12 @@ import yaml
 from pydantic import ValidationError
 
 from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT
+from depmm.config.overrides import merge_named, merge_overrides, merge_settings
 from depmm.config.settings import ConfigError
 from depmm.config.shipped import find_base, find_config
 from depmm.config.validation import config_error
 from depmm.files.checksums import read_text
-from depmm.files.limited_yaml import MAX_DEPTH, YamlError, check_size, load_yaml
+from depmm.files.limited_yaml import YamlError, check_size, load_yaml
 
 # settings that a tuning cannot change: candidates share subjects, target, evaluation and devices
 FIXED_IN_TUNING = (
@@ -150,7 +151,7 @@ def override_settings(config: ExperimentT, settings: Mapping[str, Any]) -> Exper
     ConfigError
         If a setting is unknown, its value cannot be used, or it contradicts another one.
     """
-    values = _merge(config.model_dump(), _join(_nest(k, v) for k, v in settings.items()))
+    values = merge_named(config.model_dump(), settings)
     try:
         return type(config).model_validate(values)
     except ValidationError as error:
@@ -271,92 +272,9 @@ def read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    return _merge(
+    return merge_settings(
         read_with_bases(find_base(str(base), path.parent), (*seen, path.resolve())), values
     )
-
-
-def merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Change settings.
-
-    Parameters
-    ----------
-    values : dict
-        The settings.
-    overrides : iterable of str
-        ``key=value``.
-
-    Returns
-    -------
-    dict
-        The changed settings.
-
-    Raises
-    ------
-    ConfigError
-        If an override is not of this form.
-    """
-    return _merge(values, _join(map(_parse_override, overrides)))
-
-
-def _join(changes: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Join changes: a kind replaces the section of a config, but not the changes before it."""
-    joined: dict[str, Any] = {}
-    for change in changes:
-        joined = _merge(joined, change, kind_replaces=False)
-    return joined
-
-
-def _merge(
-    base: dict[str, Any], change: dict[str, Any], kind_replaces: bool = True
-) -> dict[str, Any]:
-    """Override mapping by mapping; a different ``kind`` replaces its whole section."""
-    merged = dict(base)
-    for key, value in change.items():
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            same_kind = value.get("kind", old.get("kind")) == old.get("kind")
-            merge = same_kind or not kind_replaces
-            merged[key] = _merge(old, value, kind_replaces) if merge else value
-        else:
-            merged[key] = value
-    return merged
-
-
-def _parse_override(text: str) -> dict[str, Any]:
-    key, equals, raw = text.partition("=")
-    shortened = repr(text) if len(text) <= 100 else f"{text[:100]!r}..."
-    if not equals or not key:
-        raise ConfigError(
-            f"override {shortened}: write key=value, for example training.epochs=3.", value=text
-        )
-    if key.count(".") > MAX_DEPTH:
-        raise ConfigError(
-            f"override {shortened}: the key has {key.count('.') + 1} parts.",
-            setting=key,
-            value=text,
-            remedy="Write key=value, for example training.epochs=3.",
-        )
-    try:
-        value = load_yaml(raw)
-    except YamlError as error:
-        raise ConfigError(
-            f"override {shortened}: {error}.", setting=key, value=raw, remedy=error.remedy
-        ) from None
-    if value == {}:
-        raise ConfigError(
-            f"override {shortened}: settings are changed one by one, so that none in braces change "
-            "nothing.",
-            setting=key,
-            value=raw,
-            remedy="Give the settings to change, or null for a section that can be left out.",
-        )
-    return _nest(key, value)
-
-
-def _nest(key: str, value: Any) -> dict[str, Any]:
-    first, *rest = key.split(".")
-    return {first: _nest(".".join(rest), value) if rest else value}
 
 
 def _file_of(config: Experiment | Path | str) -> Path | None:

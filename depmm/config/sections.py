@@ -8,7 +8,8 @@ from pydantic import Field, ValidationError
 
 from depmm.config.data import SplitConfig, TargetConfig
 from depmm.config.extraction import ExtractConfig
-from depmm.config.load import merge_overrides, read_with_bases
+from depmm.config.load import read_with_bases
+from depmm.config.overrides import merge_overrides
 from depmm.config.settings import ConfigError, Settings
 from depmm.config.shipped import find_config
 from depmm.config.validation import config_error
