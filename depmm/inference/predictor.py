@@ -282,12 +282,12 @@ def _measure_used(readings: list[Reading], file: Path, duration_s: float) -> dic
         run, dataset = reading.run, reading.dataset
         files = [file.name] * len(reading.divided.table)
         mask = None if dataset.step_masks is None else dataset.step_masks[0]
-        for key in run.configs:
-            max_crops = run.models[key].max_crops if run.models else {}
-            with dataset.store.read(*SESSION) as reader:
+        with dataset.store.read(*SESSION) as reader:
+            for key in run.configs:
+                max_crops = run.models[key].max_crops if run.models else {}
                 used = measure_session(reader, dataset.settings, files, mask, duration_s, max_crops)
-            for name in list_limited_modalities(run.config):
-                amounts.setdefault(name, []).append(used[name])
+                for name in list_limited_modalities(run.config):
+                    amounts.setdefault(name, []).append(used[name])
     return {name: average_used(of_models) for name, of_models in amounts.items()}
 
 
