@@ -372,28 +372,31 @@ def test_columns_without_a_name_do_not_hide_the_header(tmp_path):
     assert sessions_of(tmp_path / "c", text).loc["S03", "score"] == 6
 
 
-def test_german_dates_without_zeros_are_those_of_visits(tmp_path):
-    rows, root = ["Code;Datum;BDI"], tmp_path / "c"
+def propose_visits(root, header, visits):
+    """Write recordings of visits and the table of their scores; index them by the proposal."""
     root.mkdir()
-    for number in range(1, 9):
-        for month in (5, 6):
-            name = f"P{number:02}_{20 - number:02}.{month:02}.2024.wav"
-            (root / name).write_bytes(wav_bytes(np.zeros(1600)))
-            rows.append(f"P{number:02};{20 - number}.{month}.2024;{number + month}")
-    (root / "labels.csv").write_text("\n".join(rows))
-    sessions = sessions_of(root, propose_spec(root).text)
+    for name, _ in visits:
+        (root / f"{name}.wav").write_bytes(wav_bytes(np.zeros(1600)))
+    (root / "labels.csv").write_text("\n".join([header, *(row for _, row in visits)]))
+    return sessions_of(root, propose_spec(root).text)
+
+
+def test_german_dates_without_zeros_are_those_of_visits(tmp_path):
+    visits = [
+        (f"P{n:02}_{20 - n:02}.{month:02}.2024", f"P{n:02};{20 - n}.{month}.2024;{n + month}")
+        for n in range(1, 9)
+        for month in (5, 6)
+    ]
+    sessions = propose_visits(tmp_path / "c", "Code;Datum;BDI", visits)
     assert sessions.loc[["P07_1", "P07_2"], "score"].tolist() == [12, 13]
 
 
 @pytest.mark.parametrize(("column", "letter"), [("Visit", "V"), ("Zeitpunkt", "T")])
 def test_a_letter_before_the_visit_joins_the_table(tmp_path, column, letter):
-    rows, root = [f"id,{column},BDI"], tmp_path / "c"
-    root.mkdir()
-    for number in range(1, 9):
-        for visit in (1, 2):
-            name = f"P{number:02}_{letter}{visit}.wav"
-            (root / name).write_bytes(wav_bytes(np.zeros(1600)))
-            rows.append(f"P{number:02},{letter}{visit},{10 * visit + number}")
-    (root / "labels.csv").write_text("\n".join(rows))
-    sessions = sessions_of(root, propose_spec(root).text)
+    visits = [
+        (f"P{n:02}_{letter}{visit}", f"P{n:02},{letter}{visit},{10 * visit + n}")
+        for n in range(1, 9)
+        for visit in (1, 2)
+    ]
+    sessions = propose_visits(tmp_path / "c", f"id,{column},BDI", visits)
     assert sessions.loc[["P07_1", "P07_2"], "score"].tolist() == [17, 27]
