@@ -23,7 +23,7 @@ from depmm.models.host import to_device
 from depmm.models.model import DepressionModel
 from depmm.progress import show
 from depmm.training.adversarial import adversarial_strength, compute_nuisance_loss
-from depmm.training.errors import TrainingError
+from depmm.training.errors import TrainingError, propose_remedies
 from depmm.training.losses import compute_batch_loss, compute_session_weights
 from depmm.training.optim import build_optimizer, compute_schedule_factor, set_learning_rate
 from depmm.training.unused_parameters import has_unused_parameters
@@ -331,18 +331,13 @@ def check_finite(
         return
     step = int(wrong[0])
     loss, norm = values[:, step]
-    remedies = ["Lower training.learning_rate"]
-    if settings.max_grad_norm is None:
-        remedies.append("clip the gradients (training.max_grad_norm, for example 1.0)")
-    if settings.mixed_precision != "no":
-        remedies.append("train without training.mixed_precision")
     raise TrainingError(
         f"epoch {epoch + 1}, optimizer step {step + 1} of {len(rates)}: the training loss is "
         f"{loss:.3g} and the norm of the gradient {norm:.3g}, at a learning rate of "
         f"{rates[step]:.3g}.",
         setting="training.learning_rate",
         value=rates[step],
-        remedy=f"{', or '.join(remedies)}. The norms of the previous epochs are in "
+        remedy=f"{propose_remedies(settings)} The norms of the previous epochs are in "
         "history.parquet (grad_norm).",
     )
 

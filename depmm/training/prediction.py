@@ -22,7 +22,7 @@ from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.runs.inference_facts import record_inference_facts
 from depmm.runs.step_reference import measure_step_reference
-from depmm.training.errors import TrainingError
+from depmm.training.errors import TrainingError, propose_remedies
 from depmm.training.losses import compute_session_weights
 
 
@@ -73,8 +73,7 @@ def validate(
             f"the validation loss is {row['val_loss']:.3g}: the training has diverged.",
             setting="training.learning_rate",
             value=config.training.learning_rate,
-            remedy="Lower training.learning_rate (or that of the phase), or clip the gradients "
-            "(training.max_grad_norm, for example 1.0).",
+            remedy=propose_remedies(config.training),
         )
     metric = auroc if config.target.kind == "binary" else rmse
     value = metric(target, table["prediction"].to_numpy(), unit_weights(len(table)))
