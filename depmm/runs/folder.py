@@ -33,9 +33,10 @@ from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.runs import TUNING
 
 COMBINATION = "combination.json"
+FOLDS = "seed-*-fold-*"  # folders of the runs of a cross-validation
 _WRITTEN_BY = {  # what only this command writes, from its start
     "train": "split.csv",
-    "cross-validate": "seed-*-fold-*",
+    "cross-validate": FOLDS,
     "cross-corpus": "manifests",
     "combine": COMBINATION,
 }
@@ -271,7 +272,7 @@ def list_classical_folders(path: Path) -> list[RunFolder]:
 
 
 def _list_folders(path: Path) -> list[RunFolder]:
-    return [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
+    return [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob(FOLDS)))]
 
 
 def find_model_folders(path: Path) -> list[RunFolder]:

@@ -16,7 +16,7 @@ from depmm.data.experiment_data import load_experiment_data
 from depmm.files.checksums import read_table, read_text, write_table, write_text
 from depmm.files.csv_text import to_csv
 from depmm.progress import show
-from depmm.runs.folder import RunFolder, read_tuning
+from depmm.runs.folder import FOLDS, RunFolder, read_tuning
 from depmm.training.experiment import build_accelerator, run_experiment
 from depmm.training.tuning import tune
 
@@ -152,7 +152,7 @@ def _run_folds(
 
 def _warn_of_other_seeds(pooled: RunFolder, seeds: Sequence[int]) -> None:
     """Name the seeds of earlier calls, whose runs are not among the pooled predictions."""
-    trained = {int(path.name.split("-")[1]) for path in pooled.path.glob("seed-*-fold-*")}
+    trained = {int(path.name.split("-")[1]) for path in pooled.path.glob(FOLDS)}
     if others := sorted(trained - set(seeds)):
         logger.warning(
             "%s: its runs of seed %s are not pooled, although analyses of its models read them. "
